@@ -1,0 +1,189 @@
+package ops
+
+import "sort"
+
+// LinkKind says how data gets from one resource to the next.
+type LinkKind string
+
+const (
+	LinkConsumes   LinkKind = "consumes"    // stream -> function or delivery
+	LinkDelivers   LinkKind = "delivers"    // delivery -> bucket
+	LinkTransforms LinkKind = "transforms"  // delivery -> function
+	LinkNotifies   LinkKind = "notifies"    // bucket -> topic, queue or function
+	LinkSubscribes LinkKind = "subscribes"  // topic -> queue, function or delivery
+	LinkTriggers   LinkKind = "triggers"    // queue -> function
+	LinkDeadLetter LinkKind = "dead-letter" // anything -> its dead-letter queue
+	LinkOnSuccess  LinkKind = "on-success"  // function -> destination
+)
+
+// Link is one arrow of the map.
+type Link struct {
+	From, To ARN
+	Kind     LinkKind
+}
+
+// Pipeline is a connected part of the map: everything an event can pass through.
+type Pipeline struct {
+	Name  string // the name of its first source
+	Nodes []ARN  // sources first, in order of flow
+	Links []Link
+}
+
+// Linked derives the arrows from the resources of the snapshot. Arrows to
+// resources that were not found are kept: the end exists, we just cannot see it.
+func Linked(s Snapshot) []Link {
+	var links []Link
+	add := func(from, to ARN, kind LinkKind) {
+		if from != "" && to != "" {
+			links = append(links, Link{from, to, kind})
+		}
+	}
+	for _, st := range s.Streams.Items {
+		for _, c := range st.Consumers {
+			add(st.ARN, c.ARN, LinkConsumes)
+			add(c.ARN, c.OnFailure, LinkDeadLetter)
+		}
+	}
+	for _, d := range s.Deliveries.Items {
+		add(d.Source, d.ARN, LinkConsumes)
+		add(d.ARN, d.Target, LinkDelivers)
+		add(d.ARN, d.Transform, LinkTransforms)
+	}
+	for _, b := range s.Buckets.Items {
+		for _, n := range b.Notifications {
+			add(b.ARN, n.Target, LinkNotifies)
+		}
+	}
+	for _, t := range s.Topics.Items {
+		for _, sub := range t.Subscriptions {
+			if to := ARN(sub.Endpoint); to.Kind() != "" {
+				add(t.ARN, to, LinkSubscribes)
+			}
+			add(t.ARN, sub.RedriveTo, LinkDeadLetter)
+		}
+	}
+	for _, q := range s.Queues.Items {
+		add(q.ARN, q.RedriveTo, LinkDeadLetter)
+		for _, c := range q.Consumers {
+			add(q.ARN, c.ARN, LinkTriggers)
+		}
+	}
+	for _, f := range s.Functions.Items {
+		add(f.ARN, f.DeadLetter, LinkDeadLetter)
+		add(f.ARN, f.OnFailure, LinkDeadLetter)
+		add(f.ARN, f.OnSuccess, LinkOnSuccess)
+	}
+	sort.Slice(links, func(i, j int) bool {
+		a, b := links[i], links[j]
+		if a.From != b.From {
+			return a.From < b.From
+		}
+		if a.To != b.To {
+			return a.To < b.To
+		}
+		return a.Kind < b.Kind
+	})
+	return dedupe(links)
+}
+
+func dedupe(links []Link) []Link {
+	out := links[:0]
+	for i, l := range links {
+		if i == 0 || l != links[i-1] {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// Pipelines groups the links into connected parts, each ordered by flow: a node
+// comes after everything that feeds it, except where the arrows form a loop.
+func Pipelines(links []Link) []Pipeline {
+	root := map[ARN]ARN{}
+	var find func(a ARN) ARN
+	find = func(a ARN) ARN {
+		p, ok := root[a]
+		if !ok {
+			root[a] = a
+			return a
+		}
+		if p != a {
+			p = find(p)
+			root[a] = p
+		}
+		return p
+	}
+	for _, l := range links {
+		a, b := find(l.From), find(l.To)
+		if a != b {
+			root[a] = b
+		}
+	}
+	parts := map[ARN][]Link{}
+	for _, l := range links {
+		r := find(l.From)
+		parts[r] = append(parts[r], l)
+	}
+	pipelines := make([]Pipeline, 0, len(parts))
+	for _, part := range parts {
+		nodes := byFlow(part)
+		pipelines = append(pipelines, Pipeline{Name: nodes[0].Name(), Nodes: nodes, Links: part})
+	}
+	sort.Slice(pipelines, func(i, j int) bool { return pipelines[i].Nodes[0] < pipelines[j].Nodes[0] })
+	return pipelines
+}
+
+// byFlow is Kahn's topological order with names as tie break; nodes of a loop
+// come last, by name.
+func byFlow(links []Link) []ARN {
+	feeds := map[ARN]int{}
+	next := map[ARN][]ARN{}
+	for _, l := range links {
+		feeds[l.From] += 0
+		feeds[l.To]++
+		next[l.From] = append(next[l.From], l.To)
+	}
+	var ready, order []ARN
+	for a, n := range feeds {
+		if n == 0 {
+			ready = append(ready, a)
+		}
+	}
+	done := map[ARN]bool{}
+	for len(order) < len(feeds) {
+		if len(ready) == 0 { // a loop: break it at the smallest name
+			var rest []ARN
+			for a := range feeds {
+				if !done[a] {
+					rest = append(rest, a)
+				}
+			}
+			sort.Slice(rest, func(i, j int) bool { return rest[i] < rest[j] })
+			ready = rest[:1]
+		}
+		sort.Slice(ready, func(i, j int) bool { return flowRank(ready[i]) < flowRank(ready[j]) })
+		a := ready[0]
+		ready = ready[1:]
+		if done[a] {
+			continue
+		}
+		done[a] = true
+		order = append(order, a)
+		for _, b := range next[a] {
+			if feeds[b]--; feeds[b] == 0 && !done[b] {
+				ready = append(ready, b)
+			}
+		}
+	}
+	return order
+}
+
+// flowRank orders nodes that are equally ready: producers' side first, then by ARN.
+func flowRank(a ARN) string {
+	rank := map[Kind]string{KindStream: "0", KindDelivery: "1", KindBucket: "2", KindTopic: "3", KindQueue: "4", KindFunction: "5"}
+	r, ok := rank[a.Kind()]
+	if !ok {
+		r = "6"
+	}
+	return r + string(a)
+}

@@ -1,0 +1,43 @@
+package ops
+
+// PricesOf is the month of the price list below: us-east-1, on demand, USD.
+const PricesOf = "2026-11"
+
+// Prices of the calls that kxops makes, in USD. Source: the services' public
+// pricing pages as collected in the project's facts (CloudWatch: $0.01 per 1,000
+// metrics requested by GetMetricData and per 1,000 other requests; SQS: $0.40
+// per million requests; SNS: $0.50 per million; S3: $0.005 per 1,000 LIST and
+// $0.0004 per 1,000 GET). Free monthly requests are not deducted. Operations
+// that are not listed are free (Kinesis, Firehose, Lambda and STS control plane).
+const (
+	PricePerMetric         = 0.01 / 1000
+	PricePerCloudWatchCall = 0.01 / 1000
+	PricePerQueueCall      = 0.40 / 1e6
+	PricePerTopicCall      = 0.50 / 1e6
+	PricePerBucketList     = 0.005 / 1000
+	PricePerBucketGet      = 0.0004 / 1000
+)
+
+// CallPrice returns the list price of one API call. metrics is the number of
+// metrics that a GetMetricData call bills: distinct metrics, where up to five
+// statistics of one metric count once.
+func CallPrice(service, operation string, metrics int) float64 {
+	switch service {
+	case "cloudwatch", "CloudWatch":
+		if operation == "GetMetricData" {
+			return float64(metrics) * PricePerMetric
+		}
+		return PricePerCloudWatchCall
+	case "sqs", "SQS":
+		return PricePerQueueCall
+	case "sns", "SNS":
+		return PricePerTopicCall
+	case "s3", "S3":
+		switch operation {
+		case "ListBuckets", "ListObjectsV2", "PutObject":
+			return PricePerBucketList
+		}
+		return PricePerBucketGet
+	}
+	return 0
+}
