@@ -1,0 +1,84 @@
+package sandbox
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"kxops/ops"
+)
+
+// Bill is what the calls that the sandbox answered would have cost, at the list
+// prices of ops.PricesOf. Calls that failed are not billed.
+type Bill struct {
+	USD     float64
+	Calls   map[string]int // "sqs.ReceiveMessage" -> successful calls
+	Metrics int            // metrics billed by GetMetricData
+}
+
+type bill struct {
+	mu      sync.Mutex
+	calls   map[string]int
+	metrics int
+}
+
+// add counts one answered call.
+func (b *bill) add(service, operation string, in any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls[service+"."+operation]++
+	if g, ok := in.(*cloudwatch.GetMetricDataInput); ok {
+		b.metrics += billedMetrics(g.MetricDataQueries)
+	}
+}
+
+// Bill returns the bill so far.
+func (sb *Sandbox) Bill() Bill {
+	b := &sb.bill
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := Bill{Calls: make(map[string]int, len(b.calls)), Metrics: b.metrics}
+	for key, n := range b.calls {
+		service, operation, _ := strings.Cut(key, ".")
+		out.Calls[key] = n
+		if key == "cloudwatch.GetMetricData" {
+			out.USD += ops.CallPrice(service, operation, b.metrics)
+			continue
+		}
+		out.USD += float64(n) * ops.CallPrice(service, operation, 0)
+	}
+	return out
+}
+
+// billedMetrics counts as AWS does: distinct metrics, up to five statistics of
+// one metric count once, then again for every five; expressions are free.
+func billedMetrics(queries []cwtypes.MetricDataQuery) int {
+	statistics := map[string]int{}
+	for _, q := range queries {
+		if q.MetricStat == nil || q.MetricStat.Metric == nil {
+			continue
+		}
+		m := q.MetricStat.Metric
+		d := make([]string, 0, 2*len(m.Dimensions))
+		for _, x := range m.Dimensions {
+			d = append(d, deref(x.Name), deref(x.Value))
+		}
+		statistics[seriesKey(deref(m.Namespace), deref(m.MetricName), sortedDims(d))]++
+	}
+	n := 0
+	for _, s := range statistics {
+		n += (s + 4) / 5
+	}
+	return n
+}
+
+// deref returns the value behind p, the zero value for nil.
+func deref[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}

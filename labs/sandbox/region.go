@@ -1,0 +1,141 @@
+package sandbox
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"time"
+
+	"kxops/ops"
+)
+
+// Region is one region of the sandbox's account: its services, and the ways by
+// which they reach each other. A service registers itself in its constructor;
+// services never import or name each other's types.
+type Region struct {
+	*kernel
+	sb   *Sandbox
+	Name string
+
+	metrics *metricStore
+
+	// receivers take an event for a resource, by service part of its ARN.
+	receivers map[string]func(target ops.ARN, d delivery) error
+	// streams reads Kinesis shards for event source mappings and deliveries.
+	streams streamReader
+	// invoke runs a function synchronously.
+	invoke func(function ops.ARN, payload []byte) (invocation, error)
+	// putObject stores an object and sends its notifications.
+	putObject  func(bucket, key string, body []byte) error
+	operations map[string]*operation       // "service.Operation"
+	raw        map[string]http.HandlerFunc // services that answer HTTP themselves, by signing name (s3, lambda)
+	// tagged lists resources with their tags, one lister per service.
+	tagged []func() []taggedResource
+}
+
+func newRegion(sb *Sandbox, name string) *Region {
+	r := &Region{
+		kernel:     sb.kernel,
+		sb:         sb,
+		Name:       name,
+		metrics:    newMetricStore(),
+		receivers:  map[string]func(ops.ARN, delivery) error{},
+		operations: map[string]*operation{},
+		raw:        map[string]http.HandlerFunc{},
+	}
+	sb.mu.Lock()
+	defer sb.mu.Unlock()
+	for _, add := range services {
+		add(r)
+	}
+	return r
+}
+
+// delivery is an event on its way from one service to another.
+type delivery struct {
+	Body       []byte
+	Subject    string
+	Attributes map[string]attribute // user attributes, with their SQS data types
+	System     map[string]string    // such as AWSTraceHeader
+	Group      string               // MessageGroupId
+	Dedup      string               // MessageDeduplicationId
+	From       ops.ARN              // who sends it: decides on access policies
+}
+
+type attribute struct {
+	Type   string // String, Number or Binary, with an optional .label
+	String string
+	Binary []byte
+}
+
+// invocation is the outcome of a function call.
+type invocation struct {
+	Payload   []byte
+	Error     string        // "" or the FunctionError value: Unhandled, Handled
+	Took      time.Duration // simulated run time
+	RequestID string
+}
+
+// streamReader is what Kinesis offers to its consumers inside the sandbox.
+type streamReader interface {
+	// shards lists all shards that hold or may get records, parents first.
+	shards(stream ops.ARN) ([]shardInfo, error)
+	// read returns up to limit records with sequence numbers after the given one
+	// ("" = trim horizon). polling consumers count as GetRecords calls in the
+	// stream's metrics (iterator age).
+	read(stream ops.ARN, shard, after string, limit int, polling bool) (shardPage, error)
+	// latest returns the sequence number of the newest record, "" for an empty shard.
+	latest(stream ops.ARN, shard string) string
+}
+
+type shardInfo struct {
+	ID     string
+	Parent string
+	Closed bool
+}
+
+type shardPage struct {
+	Records []streamRecord
+	Behind  time.Duration // distance from the tip after these records
+	End     bool          // the shard is closed and has been read to its end
+}
+
+type streamRecord struct {
+	Sequence string
+	Key      string
+	Data     []byte
+	Arrived  time.Time
+}
+
+type taggedResource struct {
+	ARN  ops.ARN
+	Tags map[string]string
+}
+
+// deliver hands an event to the resource that the ARN names.
+func (r *Region) deliver(target ops.ARN, d delivery) error {
+	accept, ok := r.receivers[target.Service()]
+	if !ok {
+		return fmt.Errorf("sandbox: nothing here takes events for %s", target)
+	}
+	return accept(target, d)
+}
+
+// arn builds an ARN of this account and region.
+func (r *Region) arn(service, resource string) ops.ARN {
+	return ops.ARN("arn:aws:" + service + ":" + r.Name + ":" + Account + ":" + resource)
+}
+
+// id returns a random id in the form of a UUID, from the sandbox's own source.
+func (r *Region) id() string { return r.kernel.uuid() }
+
+func (k *kernel) uuid() string {
+	a, b := k.rng.Uint64(), k.rng.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0x3fff|0x8000, b&0xffffffffffff)
+}
+
+func hash32(s string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(s))
+	return h.Sum32()
+}

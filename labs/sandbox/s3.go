@@ -1,0 +1,3 @@
+package sandbox
+
+func newS3(r *Region) {}

@@ -1,0 +1,36 @@
+package sandbox
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Scenario is a situation to look at: resources, traffic and what is wrong.
+type Scenario struct {
+	Name    string
+	About   string
+	History time.Duration // how much past is simulated before the door opens
+	Build   func(*Region) error
+}
+
+// scenarios is THE list.
+var scenarios = []Scenario{
+	{Name: "", About: "an empty account"},
+}
+
+// Scenarios lists what New accepts, without the empty account.
+func Scenarios() []Scenario { return scenarios[1:] }
+
+func scenarioNamed(name string) (Scenario, error) {
+	var names []string
+	for _, s := range scenarios {
+		if s.Name == name {
+			return s, nil
+		}
+		if s.Name != "" {
+			names = append(names, s.Name)
+		}
+	}
+	return Scenario{}, fmt.Errorf("unknown scenario %q: there are %s", name, strings.Join(names, ", "))
+}

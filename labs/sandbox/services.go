@@ -1,0 +1,15 @@
+package sandbox
+
+// services is THE list of what a region offers. A constructor registers its
+// operations, its receivers and its metric samplers with the region.
+var services = []func(*Region){
+	newSTS,
+	newS3,
+	newKinesis,
+	newSQS,
+	newSNS,
+	newLambda,
+	newFirehose,
+	newCloudWatch,
+	newTagging,
+}
