@@ -1,0 +1,92 @@
+package cloud
+
+// Operation is one AWS operation that kxops calls.
+type Operation struct {
+	Level   Level
+	Service string // the SDK's service id
+	Name    string // the operation's name in the SDK
+	// Action is the IAM action that allows it: not always the operation's name.
+	// "" where AWS needs no permission.
+	Action string
+	// Resource is what the IAM policy has to name, with ACCOUNT as placeholder;
+	// "*" where the action has no resource type. Source: the service
+	// authorization reference, one page a service.
+	Resource string
+}
+
+const (
+	anything    = "*"
+	anyAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:*"
+	anyStream   = "arn:aws:kinesis:*:ACCOUNT:stream/*"
+	anyDelivery = "arn:aws:firehose:*:ACCOUNT:deliverystream/*"
+	anyQueue    = "arn:aws:sqs:*:ACCOUNT:*"
+	anyTopic    = "arn:aws:sns:*:ACCOUNT:*"
+	anyFunction = "arn:aws:lambda:*:ACCOUNT:function:*"
+	anyBucket   = "arn:aws:s3:::*"
+)
+
+// Operations is THE list: an operation that is not here is refused at every
+// level. A new AWS call is one line here, one method where it is needed and one
+// case in the conformance suite; tests fail when one of the three is missing.
+//
+// DescribeAlarms has a resource type, but answers composite alarms only for "*".
+var Operations = []Operation{
+	{Look, "STS", "GetCallerIdentity", "", anything},
+
+	{Look, "Kinesis", "ListStreams", "kinesis:ListStreams", anything},
+	{Look, "Kinesis", "DescribeStreamSummary", "kinesis:DescribeStreamSummary", anyStream},
+	{Look, "Kinesis", "ListStreamConsumers", "kinesis:ListStreamConsumers", anyStream},
+	{Look, "Kinesis", "ListShards", "kinesis:ListShards", anyStream},
+	{Look, "Kinesis", "ListChannels", "kinesis:ListChannels", anything},
+
+	{Look, "Firehose", "ListDeliveryStreams", "firehose:ListDeliveryStreams", anything},
+	{Look, "Firehose", "DescribeDeliveryStream", "firehose:DescribeDeliveryStream", anyDelivery},
+
+	{Look, "SQS", "ListQueues", "sqs:ListQueues", anything},
+	{Look, "SQS", "GetQueueUrl", "sqs:GetQueueUrl", anyQueue},
+	{Look, "SQS", "GetQueueAttributes", "sqs:GetQueueAttributes", anyQueue},
+	{Look, "SQS", "ListDeadLetterSourceQueues", "sqs:ListDeadLetterSourceQueues", anyQueue},
+
+	{Look, "SNS", "ListTopics", "sns:ListTopics", anything},
+	{Look, "SNS", "GetTopicAttributes", "sns:GetTopicAttributes", anyTopic},
+	{Look, "SNS", "ListSubscriptions", "sns:ListSubscriptions", anything},
+	{Look, "SNS", "ListSubscriptionsByTopic", "sns:ListSubscriptionsByTopic", anyTopic},
+	{Look, "SNS", "GetSubscriptionAttributes", "sns:GetSubscriptionAttributes", anything},
+
+	{Look, "Lambda", "ListFunctions", "lambda:ListFunctions", anything},
+	{Look, "Lambda", "ListEventSourceMappings", "lambda:ListEventSourceMappings", anything},
+	{Look, "Lambda", "GetFunctionConfiguration", "lambda:GetFunctionConfiguration", anyFunction},
+	{Look, "Lambda", "GetFunctionConcurrency", "lambda:GetFunctionConcurrency", anyFunction},
+	{Look, "Lambda", "GetFunctionEventInvokeConfig", "lambda:GetFunctionEventInvokeConfig", anyFunction},
+	{Look, "Lambda", "ListFunctionEventInvokeConfigs", "lambda:ListFunctionEventInvokeConfigs", anyFunction},
+
+	{Look, "S3", "ListBuckets", "s3:ListAllMyBuckets", anything},
+	{Look, "S3", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", anyBucket},
+
+	{Look, "CloudWatch", "ListMetrics", "cloudwatch:ListMetrics", anything},
+	{Look, "CloudWatch", "GetMetricData", "cloudwatch:GetMetricData", anything},
+	{Look, "CloudWatch", "DescribeAlarms", "cloudwatch:DescribeAlarms", anything},
+	{Look, "CloudWatch", "DescribeAlarmHistory", "cloudwatch:DescribeAlarmHistory", anyAlarm},
+
+	{Look, "Resource Groups Tagging API", "GetResources", "tag:GetResources", anything},
+
+	{Peek, "SQS", "ReceiveMessage", "sqs:ReceiveMessage", anyQueue},
+	{Peek, "SQS", "ChangeMessageVisibility", "sqs:ChangeMessageVisibility", anyQueue},
+	{Peek, "SQS", "ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility", anyQueue},
+}
+
+type operationKey struct{ service, name string }
+
+var listed = func() map[operationKey]Operation {
+	m := make(map[operationKey]Operation, len(Operations))
+	for _, o := range Operations {
+		m[operationKey{o.Service, o.Name}] = o
+	}
+	return m
+}()
+
+// OperationOf finds an operation by the SDK's service id and operation name.
+func OperationOf(service, name string) (Operation, bool) {
+	o, ok := listed[operationKey{service, name}]
+	return o, ok
+}
