@@ -23,6 +23,8 @@ type Region struct {
 	receivers map[string]func(target ops.ARN, d delivery) error
 	// streams reads Kinesis shards for event source mappings and deliveries.
 	streams streamReader
+	// queues reads SQS queues for event source mappings.
+	queues queueReader
 	// invoke runs a function synchronously.
 	invoke func(function ops.ARN, payload []byte) (invocation, error)
 	// putObject stores an object and sends its notifications.
@@ -105,6 +107,26 @@ type streamRecord struct {
 	Key      string
 	Data     []byte
 	Arrived  time.Time
+}
+
+// queueReader is what SQS offers to its consumers inside the sandbox. A consumer
+// counts as any other: its receives raise the receive count and can dead-letter.
+type queueReader interface {
+	// receive leases up to max messages (at most 10) for the visibility time; zero
+	// means the queue's own. It never waits: an empty answer is an empty queue.
+	receive(queue ops.ARN, max int, visibility time.Duration) ([]queueMessage, error)
+	// remove deletes a leased message; a stale handle deletes nothing.
+	remove(queue ops.ARN, receiptHandle string)
+	// release ends a lease after the given time from now; zero means at once.
+	release(queue ops.ARN, receiptHandle string, after time.Duration)
+}
+
+// queueMessage is one leased message.
+type queueMessage struct {
+	ID, Handle, Body string
+	Attributes       map[string]attribute
+	System           map[string]string // ApproximateReceiveCount, SentTimestamp, SenderId …
+	MD5              string            // of the body, in hex
 }
 
 type taggedResource struct {
