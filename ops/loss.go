@@ -121,7 +121,30 @@ func DeliveryLoss(d Delivery, keep time.Duration, now time.Time) Loss {
 	if d.Source != "" {
 		return lagLoss(d.Measures.Get(SourceBehind), keep, "", "source retention", now)
 	}
+	if blocked, ok := d.Blocked(now); ok && blocked {
+		// A blocked delivery publishes no freshness at all: count from the last
+		// minute in which a record came out, or from the start of what we see.
+		m := d.Measures.Get(Incoming)
+		age := now.Sub(lastAbove(d.Measures.Get(Delivered).Hour, m.Hour.Start)).Seconds()
+		return Loss{
+			In:     Know(max(directPutKeep.Seconds()-age, 0), m.Last.At),
+			Used:   Know(age/directPutKeep.Seconds(), m.Last.At),
+			Slope:  Know(1, m.Last.At),
+			Motion: MotionStopped,
+			Why:    fmt.Sprintf("24 h kept for Direct PUT − nothing delivered for at least %s", Span(age)),
+		}
+	}
 	return lagLoss(d.Measures.Get(Freshness), directPutKeep, "", "24 h kept for Direct PUT", now)
+}
+
+// lastAbove returns the time of the newest point above zero, else the fallback.
+func lastAbove(s Series, fallback time.Time) time.Time {
+	for i := len(s.Points) - 1; i >= 0; i-- {
+		if s.Points[i] > 0 { // false for NaN
+			return s.At(i)
+		}
+	}
+	return fallback
 }
 
 // Blocked reports whether data goes into the delivery stream and none came out
@@ -157,7 +180,9 @@ func sumSince(s Series, from time.Time) (sum float64, seen bool) {
 
 // QueueLoss returns when messages of a queue will expire.
 //
-// An ordinary queue: retention − age of the oldest message. A FIFO dead-letter
+// An ordinary queue: retention − age of the oldest message, but only when nobody
+// takes the oldest message or a quarter of the retention is gone; a queue that is
+// being worked on loses nothing. A FIFO dead-letter
 // queue likewise, because the move resets the clock. In a standard dead-letter
 // queue a message keeps its first enqueue time while the age metric counts from
 // the move, so up to the source's whole retention must be subtracted: a worst
@@ -188,6 +213,14 @@ func QueueLoss(q Queue, now time.Time) Loss {
 	a, ok := age.Last.Value()
 	if !ok || q.Retention <= 0 {
 		return loss
+	}
+	if !q.IsDeadLetter() {
+		stuck := age.Hour.Settled(now).Slope(slopePoints).Or(0) >= 0.5 && a > 600
+		if !stuck && a < q.Retention.Seconds()/4 {
+			loss.Used = Know(a/q.Retention.Seconds(), age.Last.At)
+			loss.In = Missing(NoData)
+			return loss
+		}
 	}
 	keep, spent := q.Retention, time.Duration(0)
 	if !q.FIFO {

@@ -1,0 +1,272 @@
+package alarms
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"kxops/ops"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// hour is a series of one-minute points up to noon: each by f(minutes before noon).
+func hour(m ops.Metric, f func(ago int) float64) ops.Measure {
+	s := ops.Series{Start: noon.Add(-time.Hour), Step: time.Minute, Points: make([]float64, 60)}
+	for i := range s.Points {
+		s.Points[i] = f(60 - i)
+	}
+	return ops.Measure{Metric: m, Last: s.Last(), Hour: s}
+}
+
+func flat(m ops.Metric, v float64) ops.Measure {
+	return hour(m, func(int) float64 { return v })
+}
+
+func gone(m ops.Metric) ops.Measure {
+	return ops.Measure{Metric: m, Last: ops.Missing(ops.NoData)}
+}
+
+// growing ends at v and grows by one a second.
+func growing(m ops.Metric, v float64) ops.Measure {
+	return hour(m, func(ago int) float64 { return v - float64(60*(ago-1)) })
+}
+
+const day = 24 * time.Hour
+
+func streamOf(ms ...ops.Measure) ops.Snapshot {
+	return ops.Snapshot{Streams: ops.Section[ops.Stream]{Items: []ops.Stream{{
+		ARN: "arn:aws:kinesis:r:1:stream/s", Name: "s", Retention: day, Measures: ms,
+		Consumers: []ops.Consumer{{Kind: ops.ByMapping, ARN: "arn:aws:lambda:r:1:function:f", Name: "f", State: "Enabled"}}}}}}
+}
+
+func deliveryOf(change func(*ops.Delivery), ms ...ops.Measure) ops.Snapshot {
+	d := ops.Delivery{ARN: "arn:aws:firehose:r:1:deliverystream/d", Name: "d", Status: "ACTIVE", LogErrors: true, BufferInterval: 5 * time.Minute, Measures: ms}
+	if change != nil {
+		change(&d)
+	}
+	s := streamOf(flat(ops.IteratorAge, 1))
+	s.Deliveries.Items = []ops.Delivery{d}
+	return s
+}
+
+func queueOf(change func(*ops.Queue), ms ...ops.Measure) ops.Snapshot {
+	q := ops.Queue{ARN: "arn:aws:sqs:r:1:q", Name: "q", Retention: 4 * day, Visibility: time.Minute, MaxReceive: 3, RedriveTo: "arn:aws:sqs:r:1:dead", Measures: ms,
+		Consumers: []ops.Consumer{{ARN: "arn:aws:lambda:r:1:function:f", Name: "f"}}}
+	if change != nil {
+		change(&q)
+	}
+	return ops.Snapshot{Queues: ops.Section[ops.Queue]{Items: []ops.Queue{q}},
+		Functions: ops.Section[ops.Function]{Items: []ops.Function{{ARN: "arn:aws:lambda:r:1:function:f", Timeout: 10 * time.Second}}}}
+}
+
+func deadOf(change func(*ops.Queue), ms ...ops.Measure) ops.Snapshot {
+	return queueOf(func(q *ops.Queue) {
+		q.Retention, q.RedriveTo, q.Consumers = 14*day, "", nil
+		q.DeadLetterOf = []ops.DeadLetterSource{{Via: ops.ViaRedrivePolicy, Source: "arn:aws:sqs:r:1:src", Retention: 4 * day}}
+		if change != nil {
+			change(q)
+		}
+	}, ms...)
+}
+
+func functionOf(onStream bool, ms ...ops.Measure) ops.Snapshot {
+	s := streamOf(flat(ops.IteratorAge, 1))
+	if !onStream {
+		s.Streams.Items = nil
+	}
+	s.Functions.Items = []ops.Function{{ARN: "arn:aws:lambda:r:1:function:f", Name: "f", Measures: ms}}
+	return s
+}
+
+func topicOf(ms ...ops.Measure) ops.Snapshot {
+	return ops.Snapshot{Topics: ops.Section[ops.Topic]{Items: []ops.Topic{{ARN: "arn:aws:sns:r:1:t", Name: "t", Measures: ms}}}}
+}
+
+// examples has, for every rule, one snapshot in which it fires and one in which
+// it is quiet although the resource is the same.
+var examples = map[string]struct{ fires, quiet ops.Snapshot }{
+	"kds.loss":           {streamOf(flat(ops.IteratorAge, 13*3600)), streamOf(hour(ops.IteratorAge, func(ago int) float64 { return map[bool]float64{true: 86400, false: 1}[ago == 5] }))},
+	"kds.stall":          {streamOf(growing(ops.IteratorAge, 7200)), streamOf(flat(ops.IteratorAge, 7200))},
+	"kds.lag":            {streamOf(flat(ops.IteratorAge, 1000)), streamOf(flat(ops.IteratorAge, 800))},
+	"kds.write_throttle": {streamOf(flat(ops.WriteThrottle, 3)), streamOf(hour(ops.WriteThrottle, func(ago int) float64 { return float64(ago % 2) }))},
+	"kds.consumer_off": {func() ops.Snapshot {
+		s := streamOf(flat(ops.Incoming, 10))
+		s.Streams.Items[0].Consumers[0].State = "Disabled"
+		return s
+	}(), streamOf(flat(ops.Incoming, 10))},
+	"kds.unread": {func() ops.Snapshot {
+		s := streamOf(flat(ops.Incoming, 10), gone(ops.IteratorAge))
+		s.Streams.Items[0].Consumers = nil
+		return s
+	}(), streamOf(flat(ops.Incoming, 10), gone(ops.IteratorAge))},
+
+	"fh.blocked": {deliveryOf(nil, flat(ops.Incoming, 10), gone(ops.Delivered)), deliveryOf(nil, flat(ops.Incoming, 10), flat(ops.Delivered, 10))},
+	"fh.stale":   {deliveryOf(nil, flat(ops.Freshness, 700)), deliveryOf(nil, flat(ops.Freshness, 500))},
+	"fh.source_loss": {deliveryOf(func(d *ops.Delivery) { d.Source = "arn:aws:kinesis:r:1:stream/s" }, flat(ops.SourceBehind, 13*3600)),
+		deliveryOf(func(d *ops.Delivery) { d.Source = "arn:aws:kinesis:r:1:stream/s" }, flat(ops.SourceBehind, 3600))},
+	"fh.delivery_errors": {deliveryOf(nil, flat(ops.DeliverySucc, 0.9)), deliveryOf(nil, flat(ops.DeliverySucc, 1))},
+	"fh.throttled":       {deliveryOf(nil, flat(ops.Throttled, 1)), deliveryOf(nil, flat(ops.Throttled, 0))},
+	"fh.failed":          {deliveryOf(func(d *ops.Delivery) { d.Failure = "no key" }), deliveryOf(nil)},
+	"fh.no_log":          {deliveryOf(func(d *ops.Delivery) { d.LogErrors = false }), deliveryOf(nil)},
+
+	"sqs.loss":       {queueOf(nil, flat(ops.OldestAge, 2.1*86400)), queueOf(nil, flat(ops.OldestAge, 1.9*86400))},
+	"sqs.stuck":      {queueOf(nil, growing(ops.OldestAge, 3600)), queueOf(nil, flat(ops.OldestAge, 3600))},
+	"sqs.age":        {queueOf(nil, flat(ops.OldestAge, 700)), queueOf(nil, flat(ops.OldestAge, 500))},
+	"sqs.inflight":   {queueOf(nil, flat(ops.InFlight, 100_000)), queueOf(nil, flat(ops.InFlight, 90_000))},
+	"sqs.visibility": {queueOf(func(q *ops.Queue) { q.Visibility = 59 * time.Second }), queueOf(nil)},
+	"sqs.no_dlq":     {queueOf(func(q *ops.Queue) { q.RedriveTo = "" }), queueOf(nil)},
+
+	"dlq.loss": {deadOf(nil, flat(ops.Visible, 3), flat(ops.OldestAge, 9.5*86400)), deadOf(nil, flat(ops.Visible, 3), flat(ops.OldestAge, 8*86400))},
+	"dlq.growing": {deadOf(nil, growing(ops.Visible, 9000)), deadOf(nil, // a peek moves messages from visible to in flight and back
+		hour(ops.Visible, func(ago int) float64 { return 10 - 5*float64(ago%2) }), hour(ops.InFlight, func(ago int) float64 { return 5 * float64(ago%2) }))},
+	"dlq.nonempty":  {deadOf(nil, flat(ops.Visible, 1)), deadOf(nil, flat(ops.Visible, 0))},
+	"dlq.retention": {deadOf(func(q *ops.Queue) { q.Retention = 4 * day }), deadOf(nil)},
+
+	"lambda.errors_stream": {functionOf(true, flat(ops.Errors, 1)), functionOf(true, flat(ops.Errors, 0))},
+	"lambda.errors_rate":   {functionOf(false, flat(ops.Errors, 6), flat(ops.Invocations, 100)), functionOf(false, flat(ops.Errors, 4), flat(ops.Invocations, 100))},
+	"lambda.throttles":     {functionOf(false, flat(ops.FnThrottles, 1)), functionOf(false, flat(ops.FnThrottles, 0))},
+
+	"sns.lost":     {topicOf(flat(ops.NotifyLost, 1)), topicOf(flat(ops.NotifyLost, 0))},
+	"sns.failed":   {topicOf(flat(ops.NotifyFailed, 1)), topicOf(flat(ops.NotifyFailed, 0))},
+	"sns.redriven": {topicOf(flat(ops.NotifyRedrive, 1)), topicOf(flat(ops.NotifyRedrive, 0))},
+}
+
+func TestEveryRuleIsWhole(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Rules {
+		if seen[r.ID] {
+			t.Errorf("%s is listed twice", r.ID)
+		}
+		seen[r.ID] = true
+		if r.Title == "" || r.Why == "" || r.Next == "" {
+			t.Errorf("%s lacks a title, a why or a next step", r.ID)
+		}
+		checks := 0
+		for _, set := range []bool{r.Stream != nil, r.Delivery != nil, r.Queue != nil, r.Dead != nil, r.Function != nil, r.Topic != nil} {
+			if set {
+				checks++
+			}
+		}
+		if checks != 1 {
+			t.Errorf("%s has %d checks, want 1", r.ID, checks)
+		}
+		x, ok := examples[r.ID]
+		if !ok {
+			t.Errorf("%s has no firing and quiet example", r.ID)
+			continue
+		}
+		if n := count(Judge(x.fires, noon), r.ID); n != 1 {
+			t.Errorf("%s fires %d times in its firing example", r.ID, n)
+		}
+		if n := count(Judge(x.quiet, noon), r.ID); n != 0 {
+			t.Errorf("%s fires in its quiet example", r.ID)
+		}
+	}
+	for id := range examples {
+		if !seen[id] {
+			t.Errorf("example for %s, which is not listed", id)
+		}
+	}
+}
+
+func count(vs []Verdict, rule string) int {
+	n := 0
+	for _, v := range vs {
+		for _, f := range v.Findings {
+			if f.Rule == rule {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func TestWhatLosesDataFirstIsOnTop(t *testing.T) {
+	s := streamOf(growing(ops.IteratorAge, 9*3600)) // loses in 15 h
+	dead := deadOf(nil, flat(ops.Visible, 118), flat(ops.OldestAge, 9.8*86400))
+	s.Queues.Items = append(dead.Queues.Items, ops.Queue{ARN: "arn:aws:sqs:r:1:ok", Name: "ok", Retention: day, Measures: ops.Measures{flat(ops.Visible, 3), flat(ops.OldestAge, 5)}})
+	vs := Judge(s, noon)
+	if len(vs) != 3 || vs[0].Name != "q" || vs[1].Name != "s" || vs[2].Name != "ok" {
+		t.Fatalf("order: %s", names(vs))
+	}
+	if vs[0].State != StatePage || vs[1].State != StatePage || vs[2].State != StateOK {
+		t.Errorf("states %s %s %s", vs[0].State, vs[1].State, vs[2].State)
+	}
+	if in := vs[0].Loss.In.Or(-1); math.Abs(in-0.2*86400) > 60 {
+		t.Errorf("the dead-letter queue loses in %s", ops.Span(in))
+	}
+	if vs[0].Headline != "118 msgs, oldest 9d19h" {
+		t.Errorf("headline %q", vs[0].Headline)
+	}
+}
+
+func names(vs []Verdict) string {
+	var out []string
+	for _, v := range vs {
+		out = append(out, v.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestUnknownHasWordsOfItsOwn(t *testing.T) {
+	for why, want := range map[ops.Unknown]State{
+		ops.Denied: StateDenied, ops.NotRead: StateUnknown, ops.Asleep: StateAsleep, ops.Unsupported: StateUnknown, ops.NoData: StateOK,
+	} {
+		s := queueOf(nil, ops.Measure{Metric: ops.Visible, Last: ops.Missing(why)})
+		for _, v := range Judge(s, noon) {
+			if v.Kind == ops.KindQueue && v.State != want {
+				t.Errorf("%s: state %s, want %s", why, v.State, want)
+			}
+			if v.Kind == ops.KindQueue && strings.HasPrefix(v.Headline, "0") {
+				t.Errorf("%s: drawn as %q", why, v.Headline)
+			}
+		}
+	}
+}
+
+func TestABlockedDeliveryHasATimeToLoss(t *testing.T) {
+	s := deliveryOf(nil, flat(ops.Incoming, 10), hour(ops.Delivered, func(ago int) float64 {
+		if ago > 40 {
+			return 50
+		}
+		return math.NaN()
+	}), hour(ops.Freshness, func(ago int) float64 {
+		if ago > 30 {
+			return 60 * float64(60-ago)
+		}
+		return math.NaN()
+	}))
+	v := Judge(s, noon)[0]
+	if v.Kind != ops.KindDelivery || v.State != StatePage || v.Headline != "nothing delivered" {
+		t.Fatalf("%+v", v)
+	}
+	if in := v.Loss.In.Or(0); math.Abs(in-(86400-41*60)) > 61 {
+		t.Errorf("loss in %s, want 24 h less 41 min", ops.Span(in))
+	}
+}
+
+func TestAlarmsInAlarmComeFirst(t *testing.T) {
+	s := topicOf(flat(ops.Published, 1))
+	arn := s.Topics.Items[0].ARN
+	s.Alarms.Items = []ops.Alarm{{Name: "a", State: "OK", Resource: arn}, {Name: "b", State: "ALARM", Resource: arn}, {Name: "other", State: "ALARM"}}
+	v := Judge(s, noon)[0]
+	if len(v.Alarms) != 2 || v.Alarms[0].Name != "b" {
+		t.Errorf("%+v", v.Alarms)
+	}
+}
+
+func BenchmarkJudge10kQueues(b *testing.B) {
+	s := ops.Snapshot{}
+	for i := range 10_000 {
+		q := deadOf(nil, flat(ops.Visible, float64(i)), flat(ops.OldestAge, float64(i))).Queues.Items[0]
+		s.Queues.Items = append(s.Queues.Items, q)
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		if len(Judge(s, noon)) != 10_000 {
+			b.Fatal("lost some")
+		}
+	}
+}

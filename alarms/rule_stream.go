@@ -1,0 +1,102 @@
+package alarms
+
+import (
+	"fmt"
+	"time"
+
+	"kxops/ops"
+)
+
+var streamLoss = Rule{
+	ID: "kds.loss", Severity: Page,
+	Title: "half of the stream's retention is used up: records will be trimmed unread",
+	Why:   "AWS: iterator age past 50 % of retention, 15 of 15 minutes (filters the known 24 h jumps on sparse shards)",
+	Next:  "raise the retention first, it buys time and brings nothing back; then find the consumer",
+	Stream: func(s ops.Stream, l look) string {
+		limit := s.Retention.Seconds() / 2
+		age := s.Measures.Get(ops.IteratorAge)
+		if s.Retention > 0 && l.breaches(age, 15, 15, above(limit)) {
+			return fmt.Sprintf("iterator age %s is over half of the retention %s", ops.Span(l.last(age)), ops.Span(s.Retention.Seconds()))
+		}
+		for _, c := range s.Consumers {
+			if s.Retention > 0 && l.breaches(c.Lag, 15, 15, above(limit)) {
+				return fmt.Sprintf("%s is %s behind, over half of the retention %s", c.Name, ops.Span(l.last(c.Lag)), ops.Span(s.Retention.Seconds()))
+			}
+		}
+		return ""
+	},
+}
+
+var streamStall = Rule{
+	ID: "kds.stall", Severity: Page,
+	Title: "a consumer of the stream has stopped",
+	Why:   "ours: age over a minute and growing at least 0.9 s per second; 1.0 is a consumer that does not move",
+	Next:  "look at the consumer: mapping state, function errors, a poison record",
+	Stream: func(s ops.Stream, l look) string {
+		loss := ops.StreamLoss(s, l.now)
+		if loss.Motion != ops.MotionStopped {
+			return ""
+		}
+		who := "a consumer"
+		if loss.Consumer != "" {
+			who = loss.Consumer
+		}
+		return fmt.Sprintf("%s has stopped: the age grows %.1f s per second", who, loss.Slope.Or(1))
+	},
+}
+
+var streamLag = Rule{
+	ID: "kds.lag", Severity: Ticket,
+	Title: "a consumer of the stream is late",
+	Why:   "ours: over 1 % of retention, at least a minute and at most 15 minutes, 10 of 15 minutes",
+	Next:  "raise the parallelisation factor or batch size, or add shards",
+	Stream: func(s ops.Stream, l look) string {
+		limit := clamp(s.Retention/100, time.Minute, 15*time.Minute).Seconds()
+		if age := s.Measures.Get(ops.IteratorAge); l.breaches(age, 10, 15, above(limit)) {
+			return fmt.Sprintf("iterator age %s is over %s", ops.Span(l.last(age)), ops.Span(limit))
+		}
+		return ""
+	},
+}
+
+var streamWriteThrottle = Rule{
+	ID: "kds.write_throttle", Severity: Ticket,
+	Title: "producers are refused",
+	Why:   "AWS metric; over 0 in 5 of 5 minutes",
+	Next:  "find the hot shard; split it or switch to on-demand",
+	Stream: func(s ops.Stream, l look) string {
+		if m := s.Measures.Get(ops.WriteThrottle); l.breaches(m, 5, 5, above(0)) {
+			return fmt.Sprintf("%.0f writes refused in the last 5 minutes", l.recent(m, 5))
+		}
+		return ""
+	},
+}
+
+var streamConsumerOff = Rule{
+	ID: "kds.consumer_off", Severity: Ticket,
+	Title: "an event source mapping is disabled while records arrive",
+	Why:   "ours",
+	Next:  "enable the mapping, or delete it if it is not meant to run",
+	Stream: func(s ops.Stream, l look) string {
+		for _, c := range s.Consumers {
+			if c.Kind == ops.ByMapping && (c.State == "Disabled" || c.State == "Disabling") && l.recent(s.Measures.Get(ops.Incoming), 15) > 0 {
+				return fmt.Sprintf("the mapping to %s is disabled while records arrive", c.Name)
+			}
+		}
+		return ""
+	},
+}
+
+var streamUnread = Rule{
+	ID: "kds.unread", Severity: Info,
+	Title: "no consumer that we can see",
+	Why:   "ours; a consumer that polls by itself (KCL on a server) cannot be listed",
+	Next:  "if nothing reads it, records expire unread",
+	Stream: func(s ops.Stream, l look) string {
+		_, polled := s.Measures.Last(ops.IteratorAge).Value()
+		if len(s.Consumers) == 0 && s.Channels == 0 && !polled && l.recent(s.Measures.Get(ops.Incoming), 60) > 0 {
+			return "records arrive and nothing that we can see reads them"
+		}
+		return ""
+	},
+}

@@ -1,0 +1,43 @@
+package alarms
+
+// Rules is THE list. A new rule is a value in a rule_….go file and a line here;
+// a test fails when it lacks a sentence, a firing or a quiet example.
+//
+// Ids, thresholds and M of N are those of the alarm catalogue (project facts,
+// alarms section 1), so that the dashboard and the alarms agree.
+var Rules = []Rule{
+	streamLoss,
+	streamStall,
+	streamLag,
+	streamWriteThrottle,
+	streamConsumerOff,
+	streamUnread,
+
+	deliveryBlocked,
+	deliveryStale,
+	deliverySourceLoss,
+	deliveryErrors,
+	deliveryThrottled,
+	deliveryFailed,
+	deliverySilentErrors,
+
+	queueLoss,
+	queueStuck,
+	queueAge,
+	queueInFlight,
+	queueVisibility,
+	queueNoDeadLetter,
+
+	deadLoss,
+	deadGrowing,
+	deadNonEmpty,
+	deadRetention,
+
+	functionStreamErrors,
+	functionErrorRate,
+	functionThrottles,
+
+	topicLost,
+	topicFailed,
+	topicRedriven,
+}
