@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/spf13/cobra"
+)
+
+// Streams are the three ends of a command. Only an *os.File can be a terminal.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer // data
+	Err io.Writer // talk
+}
+
+// Run executes one command line, without the program's name, and returns the
+// exit code. It ends early, and cleanly, on SIGINT and SIGTERM.
+func Run(args []string, streams Streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, args, streams)
+}
+
+func run(ctx context.Context, args []string, streams Streams) int {
+	s := &session{Streams: streams}
+	root := s.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	return s.tell(err)
+}
+
+// session is one command line being carried out.
+type session struct {
+	Streams
+	globals
+}
+
+func (s *session) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kxops",
+		Short: "Which stream, delivery or dead-letter queue will lose data first, and why",
+		Long: `kxops is a console and a command line for people who are on call for event
+pipelines on AWS: Kinesis, Firehose, SQS, Lambda, SNS, S3. It shows which stream,
+delivery or dead-letter queue will lose data first, and why.
+
+Without a command it opens the console on your AWS account. "kxops demo" opens it
+on an AWS of its own that runs inside the program: no account is needed.`,
+		Args:          noSuchCommand,
+		RunE:          s.console,
+		SilenceErrors: true, // told by tell, once
+		SilenceUsage:  true,
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return wrongUsage(fmt.Sprintf("%v; see `%s --help`", err, c.CommandPath()))
+	})
+	s.globals.register(root)
+	for _, add := range commands {
+		root.AddCommand(add(s))
+	}
+	return root
+}
+
+// terminal reports whether a stream is a terminal, and its width in cells.
+func terminal(stream any) (width int, ok bool) {
+	f, isFile := stream.(*os.File)
+	if !isFile || !term.IsTerminal(f.Fd()) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(f.Fd())
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	return width, true
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"kxops/labs/sandbox"
+)
+
+// TestMain lets this test binary be the kxops command of the scripts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"kxops": func() { os.Exit(Run(os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar: one script per command or subject,
+// every exit code, against a sandbox of the script's own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: cleanHome,
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"aws": startAWS, "code": exitCode},
+	})
+}
+
+// cleanHome keeps the machine's own AWS and kxops settings out of a script.
+func cleanHome(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	for k, v := range map[string]string{
+		"HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
+		"XDG_CACHE_HOME": filepath.Join(home, "cache"), "XDG_STATE_HOME": filepath.Join(home, "state"),
+		"AWS_EC2_METADATA_DISABLED": "true", "TERM": "xterm",
+	} {
+		env.Setenv(k, v)
+	}
+	return nil
+}
+
+// startAWS is the script command "aws SCENARIO [FAULT…]": a sandbox on a free
+// port until the script ends, and the variables that lead there.
+func startAWS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: aws SCENARIO [FAULT…]")
+	}
+	sb, err := startSandbox(args[0], 1, false)
+	ts.Check(err)
+	for _, a := range args[1:] {
+		f, err := parseFault(a)
+		ts.Check(err)
+		sb.AddFault(f)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	served := make(chan error, 1)
+	go func() { served <- sb.Serve(l) }()
+	ts.Defer(func() {
+		l.Close()
+		if err := <-served; err != nil {
+			ts.Logf("sandbox: %v", err)
+		}
+		sb.Close()
+	})
+	ts.Setenv("AWS_ENDPOINT_URL", "http://"+l.Addr().String())
+	ts.Setenv("AWS_HOST", l.Addr().String())
+	ts.Setenv("AWS_REGION", sandbox.HomeRegion)
+	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIASANDBOX")
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+}
+
+// exitCode is the script command "code N COMMAND ARGS…": the command must end
+// with exactly this code. Its output is left for stdout and stderr checks.
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND ARGS…")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		e, ok := err.(interface{ ExitCode() int })
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = e.ExitCode()
+	}
+	if want := args[0]; fmt.Sprint(got) != want {
+		ts.Fatalf("exit code %d, want %s", got, want)
+	}
+}
