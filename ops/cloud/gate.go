@@ -19,6 +19,7 @@ import (
 // gate stands at the first step of every call of every client.
 type gate struct {
 	level  Level
+	at     Place
 	quotas *quotas // nil: no quotas
 	meter  *Meter
 	calls  *callLog
@@ -97,11 +98,25 @@ func (g *gate) attempt(ctx context.Context, in middleware.FinalizeInput, next mi
 		return middleware.FinalizeOutput{}, middleware.Metadata{}, err
 	}
 	out, metadata, err := next.HandleFinalize(ctx, in)
+	if err == nil {
+		err = g.doubt(c, metadata)
+	}
 	if !neverSent(err) {
 		c.Attempts++
 		c.USD += g.meter.count(c, err)
 	}
 	return out, metadata, err
+}
+
+// doubt looks at an answer that could be read: the S3 client takes a web page for
+// an account without buckets.
+func (g *gate) doubt(c *Call, metadata middleware.Metadata) error {
+	raw, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response)
+	if !ok || !isWebPage(raw.Header) || c.Operation == "GetObject" { // an object may well be a web page
+		return nil
+	}
+	f := failure{call: c.Service + " " + c.Operation, at: g.at}
+	return f.notAWS(fmt.Sprintf("HTTP %d and a web page", raw.StatusCode))
 }
 
 // outcome is "ok", the service's error code, or the kind of failure.

@@ -141,26 +141,24 @@ func (m *Meter) Lines() []Line {
 
 // billedMetrics returns how many metrics a GetMetricData input bills, 0 for any
 // other input. The same metric is the same account, namespace, name and
-// dimensions; its distinct statistics bill in groups of five.
+// dimensions; the queries for its statistics bill in groups of five. The same
+// statistic asked twice counts twice: AWS does not say, so the meter errs
+// towards more.
 func billedMetrics(input any) int {
 	in, ok := input.(*cloudwatch.GetMetricDataInput)
 	if !ok || in == nil {
 		return 0
 	}
-	statistics := map[string]map[string]bool{}
+	statistics := map[string]int{}
 	for _, q := range in.MetricDataQueries {
 		if q.MetricStat == nil || q.MetricStat.Metric == nil {
 			continue
 		}
-		key := metricKey(aws.ToString(q.AccountId), *q.MetricStat.Metric)
-		if statistics[key] == nil {
-			statistics[key] = map[string]bool{}
-		}
-		statistics[key][aws.ToString(q.MetricStat.Stat)] = true
+		statistics[metricKey(aws.ToString(q.AccountId), *q.MetricStat.Metric)]++
 	}
 	billed := 0
-	for _, s := range statistics {
-		billed += (len(s) + statisticsPerMetric - 1) / statisticsPerMetric
+	for _, n := range statistics {
+		billed += (n + statisticsPerMetric - 1) / statisticsPerMetric
 	}
 	return billed
 }

@@ -20,6 +20,7 @@ import (
 	cwschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 	"github.com/aws/smithy-go/transport/http/protocol/rpcv2"
@@ -115,6 +116,7 @@ func Open(ctx context.Context, o Options) (*Cloud, error) {
 	cfg.APIOptions = append(cfg.APIOptions[:len(cfg.APIOptions):len(cfg.APIOptions)], c.gate.install)
 	cfg.ServiceOptions = append(cfg.ServiceOptions[:len(cfg.ServiceOptions):len(cfg.ServiceOptions)], serviceOptions(o.Protocol))
 	c.config = cfg
+	c.gate.at = c.Place()
 	c.watch = sync.OnceValue(func() *cloudwatch.Client { return cloudwatch.NewFromConfig(cfg) })
 	return c, nil
 }
@@ -144,6 +146,8 @@ func configure(ctx context.Context, o Options) (aws.Config, error) {
 		// A BuildableClient: any other client breaks AWS_CA_BUNDLE.
 		config.WithHTTPClient(httpClient()),
 		config.WithRetryer(patience),
+		// The SDK would warn on standard error, in the middle of the screen.
+		config.WithLogger(logging.Nop{}),
 	}
 	if o.Profile != "" {
 		with = append(with, config.WithSharedConfigProfile(o.Profile))
@@ -180,14 +184,15 @@ func httpClient() *awshttp.BuildableClient {
 }
 
 // patience is the retry policy: the SDK's standard one, bounded, except that a
-// connection that could not be made is reported at once. Repeating a three
-// second dial would make an unreachable endpoint look like a freeze.
+// connection that could not be made, or that does not speak HTTP, is reported at
+// once. Repeating a three second dial would make an unreachable endpoint look
+// like a freeze.
 func patience() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = maxBackoff
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			if neverSent(err) {
+			if neverSent(err) || strings.Contains(err.Error(), "malformed HTTP") {
 				return aws.FalseTernary
 			}
 			return aws.UnknownTernary
@@ -198,7 +203,7 @@ func patience() aws.Retryer {
 // neverSent reports whether the request did not leave: no connection was made.
 func neverSent(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
 // serviceOptions is what single services need, applied to every client that is
