@@ -160,7 +160,7 @@ func decode(v reflect.Value, n any, path string) error {
 		}
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		x, ok := asNumber(n)
-		if !ok || x != math.Trunc(x) {
+		if !ok || x != math.Trunc(x) || math.Abs(x) >= 1<<63 {
 			return bad()
 		}
 		v.SetInt(int64(x))
