@@ -1,0 +1,299 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/ops"
+	"kxops/ui/text"
+)
+
+// App is the console: the only Bubble Tea model. It routes messages and keeps
+// what outlives a screen; what a screen shows is the screen's own business.
+type App struct {
+	opts    Options
+	choices Choices
+	poll    *poller
+	keys    *keymap
+	theme   *theme
+	pic     *picture
+
+	width, height int
+	stack         []screen // the first is the overview, the last is shown
+	prompt        *prompt  // the `:` or `/` line, nil when closed
+	menu          *menu    // a short list to pick from, nil when closed
+	note          note
+	switching     string // where a switch under way leads, "" for none
+	quitting      bool
+}
+
+// clockTickedMsg redraws the ages.
+type clockTickedMsg struct{}
+
+const (
+	clockPace     = time.Second
+	clockPaceBlur = 10 * time.Second
+)
+
+// New returns the console, ready for tea.NewProgram. Run does both.
+func New(o Options) *App { return newApp(context.Background(), o) }
+
+func newApp(ctx context.Context, o Options) *App {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &App{opts: o, width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
+	keys, err := newKeymap(actions(), o.Config.Keys)
+	a.keys = keys
+	if err != nil {
+		a.warn(err.Error())
+	}
+	a.poll = newPoller(ctx, o)
+	a.choices = o.Backend.Choices()
+	a.show(a.lastKnown())
+	a.stack = []screen{openOverview(a, "")}
+	a.top().Load(a.pic)
+	return a
+}
+
+// lastKnown is the picture to paint before the first answer: what an earlier run
+// left, marked as recalled, or an empty one.
+func (a *App) lastKnown() *picture {
+	s, ok := a.opts.Backend.LastKnown()
+	if ok {
+		s.Recalled = true
+	}
+	return newPicture(s, a.opts.Judge, a.now())
+}
+
+func (a *App) now() time.Time { return a.opts.Now() }
+
+// Init asks for the terminal's background (never waits for it) and looks.
+func (a *App) Init() tea.Cmd {
+	return tea.Batch(tea.RequestBackgroundColor, a.look(false), a.clockCmd())
+}
+
+func (a *App) clockCmd() tea.Cmd {
+	pace := clockPace
+	if a.poll.blur {
+		pace = clockPaceBlur
+	}
+	return tea.Tick(pace, func(time.Time) tea.Msg { return clockTickedMsg{} })
+}
+
+// look starts a look at the account, unless one is under way.
+func (a *App) look(manual bool) tea.Cmd {
+	return a.poll.start(Ask{Focus: a.top().Visible(), Manual: manual}, a.pic.snap)
+}
+
+// Update does what a message says.
+func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) { return a, a.update(msg) }
+
+func (a *App) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		a.width, a.height = msg.Width, msg.Height
+	case tea.KeyPressMsg:
+		return a.press(msg)
+	case tea.PasteMsg:
+		a.paste(msg.Content)
+	case tea.BackgroundColorMsg:
+		a.theme = themeNamed(a.opts.Config.Theme, msg.IsDark())
+	case tea.FocusMsg:
+		return a.focus()
+	case tea.BlurMsg:
+		a.poll.blur = true
+	case clockTickedMsg:
+		a.note.expire(a.now())
+		return a.clockCmd()
+	case tickedMsg:
+		if msg.epoch == a.poll.epoch && msg.look == a.poll.look && !a.poll.paused {
+			return a.look(false)
+		}
+	case partialLoadedMsg:
+		if a.poll.current(msg.epoch, msg.look) {
+			a.show(msg.picture)
+			return a.poll.partialCmd(msg.before, msg.box)
+		}
+	case snapshotLoadedMsg:
+		if a.poll.current(msg.epoch, msg.look) {
+			a.show(msg.picture)
+			return a.poll.finish(msg.picture.snap)
+		}
+	case switchedMsg:
+		return a.switched(msg)
+	case rawLoadedMsg:
+		a.rawLoaded(msg)
+	}
+	return nil
+}
+
+// show hands a picture to every open screen, so that going back is instant.
+func (a *App) show(p *picture) {
+	a.pic = p
+	for _, s := range a.stack {
+		s.Load(p)
+	}
+}
+
+// focus looks at once when the terminal comes to the front with an old picture.
+func (a *App) focus() tea.Cmd {
+	a.poll.blur = false
+	age, known := a.pic.age(a.now())
+	if a.poll.paused || known && age < a.poll.delay(a.pic.snap.Next) {
+		return nil
+	}
+	return a.look(false)
+}
+
+// press routes a key: an open menu first, then an open line, then the actions.
+func (a *App) press(msg tea.KeyPressMsg) tea.Cmd {
+	if msg.String() == "ctrl+c" { // always, whatever is open and however keys are mapped
+		return a.quit()
+	}
+	switch {
+	case a.menu != nil:
+		return a.pressMenu(msg.String())
+	case a.prompt != nil:
+		return a.pressPrompt(msg)
+	}
+	x, ok := a.keys.key(msg.String())
+	if !ok {
+		return nil
+	}
+	return a.do(x, msg.String())
+}
+
+// do runs an action, or says why it cannot be run.
+func (a *App) do(x Action, key string) tea.Cmd {
+	if ok, reason := x.enabled(a); !ok {
+		a.warn(x.Title + ": " + reason)
+		return nil
+	}
+	return x.Run(a, key)
+}
+
+func (a *App) quit() tea.Cmd {
+	a.quitting = true
+	a.poll.stop()
+	return tea.Quit
+}
+
+func (a *App) top() screen {
+	if len(a.stack) == 0 {
+		return blankScreen{}
+	}
+	return a.stack[len(a.stack)-1]
+}
+
+// maxStack bounds how far back `back` can go.
+const maxStack = 32
+
+// open puts a screen on top.
+func (a *App) open(s screen) tea.Cmd {
+	s.Load(a.pic)
+	if len(a.stack) == maxStack {
+		a.stack = append(a.stack[:1], a.stack[2:]...)
+	}
+	a.stack = append(a.stack, s)
+	if s, ok := s.(starter); ok {
+		return s.Start(a)
+	}
+	return nil
+}
+
+// back undoes one step: first the marks and the filter, then the screen. It never quits.
+func (a *App) back() {
+	if l, ok := a.top().(lister); ok {
+		if len(l.Table().Marks()) > 0 {
+			l.Table().Unmark()
+			return
+		}
+		if l.Filter() != "" {
+			l.SetFilter("")
+			return
+		}
+	}
+	if len(a.stack) > 1 {
+		a.stack = a.stack[:len(a.stack)-1]
+	}
+}
+
+// switchedMsg is the answer to a switch of profile or region.
+type switchedMsg struct {
+	epoch    int
+	identity ops.Identity
+	err      error
+}
+
+const switchMost = 20 * time.Second
+
+// switchTo turns the console to another profile or region ("" keeps it).
+func (a *App) switchTo(profile, region string) tea.Cmd {
+	a.poll.begin()
+	a.switching = profile + region
+	epoch, ctx, backend := a.poll.epoch, a.poll.ctx, a.opts.Backend
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, switchMost)
+		defer done()
+		id, err := backend.Switch(ctx, profile, region)
+		return switchedMsg{epoch, id, err}
+	}
+}
+
+// switched empties the screen before anything new is shown: nobody may read old
+// rows under a new name.
+func (a *App) switched(msg switchedMsg) tea.Cmd {
+	if msg.epoch != a.poll.epoch {
+		return nil
+	}
+	to := a.switching
+	a.switching = ""
+	if msg.err != nil {
+		p := ops.AsProblem(msg.err)
+		if !errors.Is(msg.err, context.Canceled) {
+			a.warn(fmt.Sprintf("stayed here, %s could not be opened: %s", to, p.Error()))
+		}
+		return a.look(false)
+	}
+	a.stack = a.stack[:1]
+	if l, ok := a.top().(lister); ok {
+		l.Table().Unmark()
+	}
+	p := a.lastKnown()
+	p.snap.Identity = msg.identity
+	a.show(p)
+	a.say("now on " + place(msg.identity))
+	return a.look(true)
+}
+
+// View draws the screen.
+func (a *App) View() tea.View {
+	v := tea.NewView(a.draw())
+	v.AltScreen = true
+	v.ReportFocus = true
+	return v
+}
+
+const minWidth, minHeight = 60, 16
+
+func (a *App) draw() string {
+	c := text.NewCanvas(a.width, a.height)
+	c.ASCII = a.opts.Config.ASCII
+	if a.width < minWidth || a.height < minHeight {
+		c.Text(fmt.Sprintf("kxops needs %dx%d, this is %dx%d", minWidth, minHeight, a.width, a.height), text.Style{})
+		c.End()
+		return c.String()
+	}
+	l := light{theme: a.theme, now: a.now(), ascii: c.ASCII, keys: a.keys}
+	a.drawHeader(c, l)
+	below := a.below()
+	a.top().Draw(c, a.height-c.Line()-below, l)
+	c.Until(a.height - below)
+	a.drawBelow(c, l)
+	return c.String()
+}

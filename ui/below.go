@@ -1,0 +1,105 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+
+	"kxops/ops"
+	"kxops/ui/text"
+)
+
+// Below the screen stand, from top to bottom: what could not be read, an open
+// menu or the candidates of the palette, and the foot line.
+
+func (a *App) below() int {
+	return len(a.problems()) + a.panelHeight() + 1
+}
+
+func (a *App) drawBelow(c *text.Canvas, l light) {
+	for _, p := range a.problems() {
+		c.Text("! ", l.page)
+		c.Text(p, l.ticket)
+		c.End()
+	}
+	a.drawPanel(c, l)
+	a.drawFoot(c, l)
+}
+
+// problems are the sentences of the sections that failed, one per cause.
+func (a *App) problems() []string {
+	most := 3
+	if a.height < 20 {
+		most = 1
+	}
+	var out []string
+	where := map[string][]string{}
+	var order []*ops.Problem
+	for _, s := range a.pic.snap.Sections() {
+		if s.Problem == nil {
+			continue
+		}
+		if where[s.Problem.Error()] == nil {
+			order = append(order, s.Problem)
+		}
+		where[s.Problem.Error()] = append(where[s.Problem.Error()], s.Name)
+	}
+	for i, p := range order {
+		if i == most-1 && len(order) > most {
+			out = append(out, fmt.Sprintf("%d more problems: :info", len(order)-i))
+			break
+		}
+		names := strings.Join(where[p.Error()], ", ")
+		if len(where[p.Error()]) > 3 {
+			names = fmt.Sprintf("%d sections", len(where[p.Error()]))
+		}
+		out = append(out, fmt.Sprintf("%s: %s", names, problemText(p)))
+	}
+	return out
+}
+
+func problemText(p *ops.Problem) string {
+	s := text.Clean(text.Bound(p.What, 400))
+	if p.Hint != "" {
+		s += " → " + text.Clean(text.Bound(p.Hint, 400))
+	}
+	return s
+}
+
+// footHints are the actions named in the foot line, most wanted first.
+var footHints = []string{"open", "filter", "palette", "help", "back", "faults", "map", "alarms", "sort", "mark", "copy", "raw", "pause", "refresh", "quit"}
+
+func (a *App) drawFoot(c *text.Canvas, l light) {
+	switch {
+	case a.prompt != nil:
+		a.prompt.draw(c, l)
+	case a.note.text != "":
+		st := l.accent
+		if a.note.warning {
+			st = l.ticket
+		}
+		c.Text(a.note.text, st)
+		c.End()
+	default:
+		a.drawHints(c, l)
+	}
+}
+
+func (a *App) drawHints(c *text.Canvas, l light) {
+	for _, id := range footHints {
+		x, ok := a.keys.id(id)
+		if !ok || len(x.Keys) == 0 {
+			continue
+		}
+		if can, _ := x.enabled(a); !can {
+			continue
+		}
+		if c.Left() < text.Width(x.Keys[0])+text.Width(x.Title)+3 {
+			break
+		}
+		c.Text(x.Keys[0], l.title)
+		c.Space(1)
+		c.Text(x.Title, l.dim)
+		c.Space(2)
+	}
+	c.End()
+}

@@ -1,0 +1,67 @@
+// Package chart draws series of numbers in terminal cells: a sparkline, a bar, a
+// braille plot. It knows cells, not colours and not AWS: a cell says whether it
+// lies beyond the limit, the caller gives that a look.
+//
+// Read spark.go, bar.go, plot.go.
+package chart
+
+import "math"
+
+// Cell is one character of a drawing.
+type Cell struct {
+	R   rune
+	Hot bool // beyond the limit
+	Gap bool // no data here
+}
+
+var blocks = [...]rune{'▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'}
+
+// Spark appends width cells that show points (a gap is NaN), oldest first. Each
+// cell shows the largest of its points, because a short peak must not vanish. A
+// value beyond limit is hot; a NaN limit means none. The scale starts at 0, so
+// that a flat line of small numbers looks flat and not alarming.
+func Spark(dst []Cell, points []float64, width int, limit float64) []Cell {
+	if width <= 0 {
+		return dst
+	}
+	top := 0.0
+	for _, v := range points {
+		if v > top {
+			top = v
+		}
+	}
+	for x := range width {
+		v := peak(points, x, width)
+		switch {
+		case math.IsNaN(v):
+			dst = append(dst, Cell{R: '·', Gap: true})
+		default:
+			dst = append(dst, Cell{R: blocks[level(v, top, len(blocks))], Hot: v > limit})
+		}
+	}
+	return dst
+}
+
+// peak returns the largest point that falls into cell x of width cells.
+func peak(points []float64, x, width int) float64 {
+	n := len(points)
+	from, to := x*n/width, (x+1)*n/width
+	if n < width { // fewer points than cells: the newest stands at the right edge
+		from = x - (width - n)
+		to = from + 1
+	}
+	best := math.NaN()
+	for i := max(from, 0); i < min(to, n); i++ {
+		if v := points[i]; !math.IsNaN(v) && !(v <= best) {
+			best = v
+		}
+	}
+	return best
+}
+
+func level(v, top float64, steps int) int {
+	if top <= 0 || v <= 0 {
+		return 0
+	}
+	return min(int(v/top*float64(steps-1)+0.5), steps-1)
+}

@@ -1,0 +1,137 @@
+package ui
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the goldens again")
+
+// console is an App without a terminal: keys go in, commands run at once, the
+// screen comes out. Ticks are left alone.
+type console struct {
+	t   *testing.T
+	app *App
+}
+
+func openConsole(t *testing.T, o Options, width, height int) *console {
+	t.Helper()
+	c := &console{t, New(o)}
+	t.Cleanup(c.app.poll.stop)
+	c.app.Update(tea.WindowSizeMsg{Width: width, Height: height})
+	c.run(c.app.look(false))
+	return c
+}
+
+// run runs a command and feeds what it brings back, until nothing is left.
+func (c *console) run(cmd tea.Cmd) {
+	c.t.Helper()
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, cmd := range msg {
+			c.run(cmd)
+		}
+	case tickedMsg, clockTickedMsg:
+	case snapshotLoadedMsg: // its answer is the wait for the next look
+		c.app.Update(msg)
+	default:
+		_, next := c.app.Update(msg)
+		c.run(next)
+	}
+}
+
+// press types keys: single characters, or names such as "enter" in <>.
+func (c *console) press(keys ...string) {
+	c.t.Helper()
+	for _, k := range keys {
+		_, cmd := c.app.Update(keyPress(k))
+		if k == "p" && c.app.prompt == nil && c.app.poll.paused {
+			continue
+		}
+		c.run(cmd)
+	}
+}
+
+func (c *console) typed(s string) {
+	c.t.Helper()
+	for _, r := range s {
+		c.press(string(r))
+	}
+}
+
+func keyPress(k string) tea.KeyPressMsg {
+	named := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown,
+		"left": tea.KeyLeft, "right": tea.KeyRight, "home": tea.KeyHome, "end": tea.KeyEnd, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
+	if k == "space" || k == " " {
+		return tea.KeyPressMsg{Code: tea.KeySpace, Text: " "}
+	}
+	if code, ok := named[k]; ok {
+		return tea.KeyPressMsg{Code: code}
+	}
+	if rest, ok := strings.CutPrefix(k, "ctrl+"); ok {
+		return tea.KeyPressMsg{Code: rune(rest[0]), Mod: tea.ModCtrl}
+	}
+	r := []rune(k)[0]
+	return tea.KeyPressMsg{Code: r, Text: k}
+}
+
+// text is what a person reads, without colours and trailing spaces.
+func (c *console) text() string {
+	lines := strings.Split(ansi.Strip(c.app.draw()), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (c *console) sees(words ...string) {
+	c.t.Helper()
+	have := c.text()
+	for _, w := range words {
+		if !strings.Contains(have, w) {
+			c.t.Errorf("the screen does not show %q:\n%s", w, have)
+		}
+	}
+}
+
+func (c *console) seesNot(words ...string) {
+	c.t.Helper()
+	have := c.text()
+	for _, w := range words {
+		if strings.Contains(have, w) {
+			c.t.Errorf("the screen shows %q:\n%s", w, have)
+		}
+	}
+}
+
+func golden(t *testing.T, name, have string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(have+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v; go test ./ui -update writes it", err)
+	}
+	if diff := cmp.Diff(strings.TrimRight(string(want), "\n"), strings.TrimRight(have, "\n")); diff != "" {
+		t.Errorf("%s changed (go test ./ui -update accepts it):\n%s", name, diff)
+	}
+}

@@ -1,0 +1,35 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// Run shows the console until the person quits, the context ends or a signal
+// comes. The terminal is restored in each case, and after a panic in anything
+// the console runs: all its work runs in commands, which Bubble Tea guards.
+// Whatever was under way is cancelled before Run returns.
+func Run(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(120)}
+	if o.Input != nil {
+		options = append(options, tea.WithInput(o.Input))
+	}
+	if o.Output != nil {
+		options = append(options, tea.WithOutput(o.Output))
+	}
+	_, err := tea.NewProgram(newApp(ctx, o), options...).Run()
+	switch {
+	case err == nil, errors.Is(err, tea.ErrInterrupted):
+		return nil
+	case errors.Is(err, tea.ErrProgramPanic):
+		return fmt.Errorf("console: %w", err)
+	case errors.Is(err, tea.ErrProgramKilled) && context.Cause(ctx) != nil:
+		return nil
+	}
+	return fmt.Errorf("console: %w", err)
+}

@@ -1,0 +1,197 @@
+package ui
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"kxops/ops"
+	"kxops/ui/table"
+	"kxops/ui/text"
+)
+
+// alarmList shows the CloudWatch alarms that exist; it changes nothing.
+type alarmList struct {
+	list
+	pic *picture
+	l   light
+}
+
+const (
+	alState = iota
+	alName
+	alSince
+	alWatches
+	alWhen
+	alEval
+	alActions
+)
+
+var alarmColumns = []table.Column{
+	alState:   {ID: "state", Title: "STATE", Width: 9, Min: 7},
+	alName:    {ID: "name", Title: "ALARM", Width: 26, Min: 16, Grow: true},
+	alSince:   {ID: "since", Title: "SINCE", Width: 7, Right: true},
+	alWatches: {ID: "watches", Title: "WATCHES", Width: 24, Min: 14, Priority: 2},
+	alWhen:    {ID: "when", Title: "RINGS WHEN", Width: 44, Min: 24, Priority: 3, Grow: true},
+	alEval:    {ID: "datapoints", Title: "OF", Width: 6, Priority: 5},
+	alActions: {ID: "actions", Title: "ACTIONS", Width: 9, Priority: 4},
+}
+
+func openAlarms(_ *App, _ ops.ARN) screen {
+	return &alarmList{list: newList(table.New(alarmColumns, "state"))}
+}
+
+func (s *alarmList) Title() string { return "alarms" }
+
+func (s *alarmList) Load(p *picture) {
+	s.pic = p
+	s.table.Load(alarmRows{s})
+}
+
+func (s *alarmList) SetFilter(f string) {
+	s.parse(f)
+	s.table.Reload()
+}
+
+// Selected is the resource that the alarm watches: enter leads there.
+func (s *alarmList) Selected() ops.ARN {
+	if row := s.table.Row(); row >= 0 {
+		return s.pic.snap.Alarms.Items[row].Resource
+	}
+	return ""
+}
+
+func (s *alarmList) Visible() []ops.ARN { return nil }
+
+func (s *alarmList) Draw(c *text.Canvas, height int, l light) {
+	s.l = l
+	empty := "no CloudWatch alarms exist in this region"
+	section := s.pic.snap.Alarms
+	switch {
+	case section.Problem != nil:
+		empty = "alarms could not be read: " + section.Problem.What
+	case section.At.IsZero():
+		empty = "reading the alarms…"
+	}
+	s.list.draw(c, height, l, empty)
+}
+
+// alarmRows is the list as the source of its table.
+type alarmRows struct{ *alarmList }
+
+func (s alarmRows) Len() int { return len(s.pic.snap.Alarms.Items) }
+func (s alarmRows) ID(row int) string {
+	a := &s.pic.snap.Alarms.Items[row]
+	return string(a.ARN) + a.Name
+}
+
+func (s alarmRows) Match(row int) bool {
+	return s.passes(func(col int) string { return s.cell(row, col) })
+}
+
+func (s *alarmList) cell(row, col int) string {
+	a := &s.pic.snap.Alarms.Items[row]
+	switch col {
+	case alState:
+		return alarmWord(a.State)
+	case alName:
+		return a.Name
+	case alSince:
+		return age(a.Since, s.l.now)
+	case alWatches:
+		if a.Resource == "" {
+			return "?"
+		}
+		return shortKind(a.Resource.Kind(), false) + " " + a.Resource.Name()
+	case alWhen:
+		return ringsWhen(a)
+	case alEval:
+		return a.Evaluation
+	case alActions:
+		switch {
+		case !a.Enabled:
+			return "switched off"
+		case a.Actions == 0:
+			return "none"
+		}
+		return fmt.Sprint(a.Actions)
+	}
+	return ""
+}
+
+func alarmWord(state string) string {
+	if state == "INSUFFICIENT_DATA" {
+		return "no data"
+	}
+	return state
+}
+
+// ringsWhen puts an alarm's condition in words.
+func ringsWhen(a *ops.Alarm) string {
+	if a.Composite {
+		return "composite rule"
+	}
+	sign := map[string]string{
+		"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥",
+		"LessThanThreshold": "<", "LessThanOrEqualToThreshold": "≤",
+	}[a.Comparison]
+	if sign == "" {
+		sign = a.Comparison
+	}
+	limit := string(a.Threshold.Why())
+	if v, ok := a.Threshold.Value(); ok {
+		limit = strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".")
+	}
+	if a.MetricName == "" {
+		return "metric math " + sign + " " + limit
+	}
+	return fmt.Sprintf("%s %s %s per %s", a.MetricName, sign, limit, ops.Span(a.Period.Seconds()))
+}
+
+func (s alarmRows) Compare(i, j, col int) int {
+	a, b := &s.pic.snap.Alarms.Items[i], &s.pic.snap.Alarms.Items[j]
+	by := 0
+	switch col {
+	case alState:
+		by = cmp.Compare(alarmRank(a.State), alarmRank(b.State))
+	case alSince:
+		by = -a.Since.Compare(b.Since)
+	case alActions:
+		by = cmp.Compare(a.Actions, b.Actions)
+	default:
+		by = strings.Compare(s.cell(i, col), s.cell(j, col))
+	}
+	return cmp.Or(by, strings.Compare(a.Name, b.Name))
+}
+
+func alarmRank(state string) int {
+	switch state {
+	case "ALARM":
+		return 0
+	case "OK":
+		return 2
+	}
+	return 1
+}
+
+func (s alarmRows) Draw(c *text.Canvas, row, col, width int) {
+	a := &s.pic.snap.Alarms.Items[row]
+	look := text.Style{}
+	switch col {
+	case alState:
+		look = map[string]text.Style{"ALARM": s.l.page, "OK": s.l.good}[a.State]
+		if look == (text.Style{}) {
+			look = s.l.ticket
+		}
+	case alSince:
+		c.Right(s.cell(row, col), width, s.l.dim)
+		return
+	case alActions:
+		if !a.Enabled || a.Actions == 0 {
+			look = s.l.ticket
+		}
+	case alWatches, alWhen, alEval:
+		look = s.l.dim
+	}
+	c.Cell(s.cell(row, col), width, look)
+}

@@ -1,0 +1,95 @@
+package ui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/ops"
+	"kxops/ui/text"
+)
+
+// screenSpec is one entry of THE list of screens.
+type screenSpec struct {
+	id      string   // what `:` calls it
+	aliases []string // other words for it
+	kind    ops.Kind // for the page of one resource: its kind
+	help    string
+	open    func(a *App, target ops.ARN) screen
+}
+
+// screens is THE list: a new screen is a file screen_x.go and one line here. It
+// is filled in init because the pages refer back to it.
+var screens []screenSpec
+
+func init() {
+	screens = []screenSpec{
+		{id: "overview", aliases: []string{"home", "status"}, help: "everything that can lose data, what loses first on top",
+			open: func(_ *App, t ops.ARN) screen { return openOverview(nil, t) }},
+		{id: "pipelines", aliases: []string{"map", "pipes", "links"}, help: "the linked map: what feeds what", open: openPipelines},
+		{id: "stream", aliases: []string{"streams", "kds", "kinesis"}, kind: ops.KindStream, help: "one Kinesis stream", open: openDetail},
+		{id: "delivery", aliases: []string{"deliveries", "fh", "firehose"}, kind: ops.KindDelivery, help: "one Firehose delivery stream", open: openDetail},
+		{id: "queue", aliases: []string{"queues", "sqs", "dlq"}, kind: ops.KindQueue, help: "one SQS queue or dead-letter queue", open: openDetail},
+		{id: "function", aliases: []string{"functions", "fn", "lambda"}, kind: ops.KindFunction, help: "one Lambda function", open: openDetail},
+		{id: "topic", aliases: []string{"topics", "sns"}, kind: ops.KindTopic, help: "one SNS topic", open: openDetail},
+		{id: "bucket", aliases: []string{"buckets", "s3"}, kind: ops.KindBucket, help: "one S3 bucket", open: openDetail},
+		{id: "alarms", aliases: []string{"alarm"}, help: "the CloudWatch alarms that exist", open: openAlarms},
+		{id: "journal", help: "what was done with kxops here", open: openJournal},
+		{id: "info", help: "identity, sections, problems, access level", open: openInfo},
+		{id: "spend", aliases: []string{"cost"}, help: "what looking has cost", open: openSpend},
+		{id: "help", aliases: []string{"keys"}, help: "all keys and commands", open: openHelp},
+	}
+}
+
+// command is the palette's word for a screen: `:alarms`, `:queue orders-dlq`.
+func (s screenSpec) command() command {
+	c := command{name: s.id, aliases: s.aliases, help: s.help}
+	if s.kind == "" {
+		c.run = func(a *App, _ string) tea.Cmd { return a.jump(s.id) }
+		return c
+	}
+	c.arg = "NAME"
+	c.values = func(a *App) []string { return a.namesOf(s.kind) }
+	c.run = func(a *App, name string) tea.Cmd { return a.openNamed(s.kind, name) }
+	return c
+}
+
+// detailOf returns the page for a kind of resource, nil when there is none.
+func detailOf(kind ops.Kind) *screenSpec {
+	for i := range screens {
+		if kind != "" && screens[i].kind == kind {
+			return &screens[i]
+		}
+	}
+	return nil
+}
+
+// openNamed opens the page of a named resource; without a name it lists the kind.
+func (a *App) openNamed(kind ops.Kind, name string) tea.Cmd {
+	if name == "" {
+		cmd := a.jump("overview")
+		if l, ok := a.top().(lister); ok {
+			l.SetFilter("kind:" + string(kind))
+		}
+		return cmd
+	}
+	to := a.resourceNamed(name, kind)
+	if to == "" {
+		why := "there is no " + string(kind) + " " + name
+		if near := fuzzy(name, a.namesOf(kind)); len(near) > 0 {
+			why += "; nearest: " + near[0]
+		}
+		a.warn(why)
+		return nil
+	}
+	return a.openResource(to)
+}
+
+// blankScreen stands in while there is no screen yet.
+type blankScreen struct{}
+
+func (blankScreen) Title() string      { return "" }
+func (blankScreen) Selected() ops.ARN  { return "" }
+func (blankScreen) Visible() []ops.ARN { return nil }
+func (blankScreen) Load(*picture)      {}
+func (blankScreen) Move(motion)        {}
+
+func (blankScreen) Draw(*text.Canvas, int, light) {}
