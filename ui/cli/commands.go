@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"kxops/ops"
 )
 
 // commands is THE list. A command that does not work yet is not in it.
@@ -27,7 +29,7 @@ func noSuchCommand(c *cobra.Command, args []string) error {
 			names = append(names, sub.Name())
 		}
 	}
-	return wrongUsage(fmt.Sprintf("there is no command %q; did you mean %s?", args[0], orList(nearest(args[0], names, 3))))
+	return wrongUsage(fmt.Sprintf("there is no command %q; did you mean %s?", args[0], orList(ops.Nearest(args[0], names, 3))))
 }
 
 // takes bounds the positional arguments of a command; usage says what they are.
@@ -61,35 +63,4 @@ func argumentName(c *cobra.Command) string {
 	_, rest, _ := strings.Cut(c.Use, " ")
 	name, _, _ := strings.Cut(rest, " ")
 	return name
-}
-
-// nearest returns the n words that are fewest edits away, nearest first.
-func nearest(word string, words []string, n int) []string {
-	words = slices.Clone(words)
-	slices.SortStableFunc(words, func(a, b string) int { return edits(word, a) - edits(word, b) })
-	return words[:min(n, len(words))]
-}
-
-// edits is the Levenshtein distance. Both words are bounded, so that a hostile
-// name costs no more than a long one.
-func edits(a, b string) int {
-	const most = 256
-	a, b = strings.ToLower(a[:min(len(a), most)]), strings.ToLower(b[:min(len(b), most)])
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
