@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	smithy "github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 	"github.com/google/go-cmp/cmp"
@@ -166,9 +165,9 @@ func TestErrorsAreTypedInEveryProtocol(t *testing.T) {
 			StartTime: aws.Time(sb.Now()), EndTime: aws.Time(sb.Now().Add(time.Minute)),
 			MetricDataQueries: []types.MetricDataQuery{expression("e1", "m1 +")},
 		})
-		var api smithy.APIError
-		if !errors.As(err, &api) || api.ErrorCode() != "ValidationError" {
-			t.Errorf("got %v, want the code ValidationError that CloudWatch has in every protocol", err)
+		var invalid *types.ValidationException
+		if !errors.As(err, &invalid) {
+			t.Errorf("got %v", err)
 		}
 	})
 }

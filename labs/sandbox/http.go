@@ -276,8 +276,8 @@ func (r *Region) answerError(w http.ResponseWriter, c *call, err error) {
 			c.version = "1.1"
 		}
 		w.Header().Set("Content-Type", "application/x-amz-json-"+c.version)
-		if c.service == "sqs" { // SQS kept its old Query codes in a header when it moved to JSON
-			w.Header().Set("x-amzn-query-error", queryCode(code)+";"+senderFault(status))
+		if c.service == "sqs" || c.service == "cloudwatch" { // both kept their old Query codes in a header when they left Query
+			w.Header().Set("x-amzn-query-error", queryCode(c.service, code)+";"+senderFault(status))
 		}
 		body, merr := json.Marshal(map[string]string{"__type": code, "message": message})
 		if merr != nil {
@@ -288,13 +288,13 @@ func (r *Region) answerError(w http.ResponseWriter, c *call, err error) {
 	case cborProtocol:
 		w.Header().Set("Content-Type", "application/cbor")
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-		w.Header().Set("x-amzn-query-error", code+";"+senderFault(status))
+		w.Header().Set("x-amzn-query-error", queryCode(c.service, code)+";"+senderFault(status))
 		w.WriteHeader(status)
 		write(w, cbor.Encode(cbor.Map{"__type": cbor.String(code), "message": cbor.String(message)}))
 	case queryProtocol:
 		var b bytes.Buffer
 		fmt.Fprintf(&b, `<ErrorResponse xmlns="%s"><Error><Type>%s</Type><Code>`, namespaces[c.service], senderFault(status))
-		escapeXML(&b, code)
+		escapeXML(&b, queryCode(c.service, code))
 		b.WriteString("</Code><Message>")
 		escapeXML(&b, message)
 		fmt.Fprintf(&b, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", w.Header().Get("x-amzn-RequestId"))
@@ -304,8 +304,22 @@ func (r *Region) answerError(w http.ResponseWriter, c *call, err error) {
 	}
 }
 
-// queryCodes are the codes that SQS had in the Query protocol.
-var queryCodes = map[string]string{
+// queryCodes are the codes in the Query protocol that are not the error's name in
+// the newer protocols, by service.
+var queryCodes = map[string]map[string]string{"sqs": sqsQueryCodes, "cloudwatch": cloudWatchQueryCodes}
+
+var cloudWatchQueryCodes = map[string]string{
+	"InvalidParameterValueException":       "InvalidParameterValue",
+	"InvalidParameterCombinationException": "InvalidParameterCombination",
+	"MissingRequiredParameterException":    "MissingParameter",
+	"ValidationException":                  "ValidationError",
+	"InvalidFormatFault":                   "InvalidFormat",
+	"InternalServiceFault":                 "InternalServiceError",
+	"LimitExceededFault":                   "LimitExceeded",
+	"ThrottlingException":                  "Throttling",
+}
+
+var sqsQueryCodes = map[string]string{
 	"QueueDoesNotExist":            "AWS.SimpleQueueService.NonExistentQueue",
 	"QueueNameExists":              "QueueAlreadyExists",
 	"TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
@@ -319,8 +333,8 @@ var queryCodes = map[string]string{
 	"QueueDeletedRecently":         "AWS.SimpleQueueService.QueueDeletedRecently",
 }
 
-func queryCode(code string) string {
-	if q, ok := queryCodes[code]; ok {
+func queryCode(service, code string) string {
+	if q, ok := queryCodes[service][code]; ok {
 		return q
 	}
 	return code

@@ -91,7 +91,7 @@ func (q *queue) sample(now time.Time) {
 func (q *queue) catchUpMetrics() {
 	for s, kept := range q.late {
 		for i, p := range kept.points {
-			s.merge(kept.first.Add(time.Duration(i)*time.Minute), p)
+			s.merge(timeOfMinute(kept.first+int64(i)), p)
 		}
 	}
 	q.waking, q.late = time.Time{}, nil
