@@ -101,16 +101,14 @@ func (s *sqsService) moveSource(arn *string) (*queue, error) {
 	return q, nil
 }
 
-// notFoundARN is the only 404 of SQS.
 func notFoundARN(parameter string) error {
-	return notFound{&types.ResourceNotFoundException{Message: aws.String("The resource that you specified for the " + parameter + " parameter doesn't exist.")}}
+	return notFound("The resource that you specified for the " + parameter + " parameter doesn't exist.")
 }
 
-type notFound struct {
-	*types.ResourceNotFoundException
+// notFound is the only 404 of SQS.
+func notFound(message string) error {
+	return withStatus{&types.ResourceNotFoundException{Message: aws.String(message)}, 404}
 }
-
-func (notFound) HTTPStatusCode() int { return 404 }
 
 func (s *sqsService) activeMoves() int {
 	n := 0
@@ -267,5 +265,5 @@ func (s *sqsService) cancelMove(_ context.Context, in *sqs.CancelMessageMoveTask
 			}
 		}
 	}
-	return nil, notFound{&types.ResourceNotFoundException{Message: aws.String("Task does not exist.")}}
+	return nil, notFound("Task does not exist.")
 }
