@@ -25,6 +25,8 @@ type Region struct {
 	streams streamReader
 	// queues reads SQS queues for event source mappings.
 	queues queueReader
+	// functions is Lambda, for Sandbox.Handler and for scenarios.
+	functions *lambdaService
 	// invoke runs a function synchronously.
 	invoke func(function ops.ARN, payload []byte) (invocation, error)
 	// putObject stores an object and sends its notifications.
