@@ -138,10 +138,10 @@ func (s *lambdaService) createFunction(_ context.Context, in *lambda.CreateFunct
 	}
 	role := aws.ToString(in.Role)
 	if !roleNames.MatchString(role) {
-		return nil, invalid("1 validation error detected: Value '%s' at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", role, roleNames)
+		return nil, invalidParameter("1 validation error detected: Value '%s' at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", role, roleNames)
 	}
 	if in.PackageType != types.PackageTypeImage && (in.Runtime == "" || aws.ToString(in.Handler) == "") {
-		return nil, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+		return nil, invalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
 	f := s.add(name, role)
 	c := &f.config
@@ -216,10 +216,10 @@ type functionSettings struct {
 func (f *function) configure(in functionSettings) error {
 	c := &f.config
 	if t := in.timeout; t != nil && (*t < 1 || *t > 900) {
-		return invalid("1 validation error detected: Value '%d' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900", *t)
+		return invalidParameter("1 validation error detected: Value '%d' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900", *t)
 	}
 	if m := in.memory; m != nil && (*m < 128 || *m > 10240) {
-		return invalid("1 validation error detected: Value '%d' at 'memorySize' failed to satisfy constraint: Member must have value between 128 and 10240", *m)
+		return invalidParameter("1 validation error detected: Value '%d' at 'memorySize' failed to satisfy constraint: Member must have value between 128 and 10240", *m)
 	}
 	if d := in.deadLetter; d != nil {
 		target := ops.ARN(aws.ToString(d.TargetArn))
@@ -227,9 +227,9 @@ func (f *function) configure(in functionSettings) error {
 		case target == "":
 			c.DeadLetterConfig = nil
 		case target.Service() != "sqs" && target.Service() != "sns":
-			return invalid("The provided dead letter config is invalid: %s is neither an Amazon SQS queue nor an Amazon SNS topic", target)
+			return invalidParameter("The provided dead letter config is invalid: %s is neither an Amazon SQS queue nor an Amazon SNS topic", target)
 		case strings.HasSuffix(target.Name(), ".fifo"): // Lambda writes without a group: standard only (LDG invocation-async-retain-records)
-			return invalid("The provided dead letter config is invalid: FIFO queues and topics are not supported")
+			return invalidParameter("The provided dead letter config is invalid: FIFO queues and topics are not supported")
 		default:
 			c.DeadLetterConfig = d
 		}
@@ -361,10 +361,10 @@ func (s *lambdaService) putConcurrency(_ context.Context, in *lambda.PutFunction
 	}
 	n := aws.ToInt32(in.ReservedConcurrentExecutions)
 	if n < 0 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'reservedConcurrentExecutions' failed to satisfy constraint: Member must have value greater than or equal to 0", n)
+		return nil, invalidParameter("1 validation error detected: Value '%d' at 'reservedConcurrentExecutions' failed to satisfy constraint: Member must have value greater than or equal to 0", n)
 	}
 	if accountConcurrency-s.reservedBy(f)-int(n) < minUnreserved {
-		return nil, invalid("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", minUnreserved)
+		return nil, invalidParameter("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", minUnreserved)
 	}
 	f.reserved = &n
 	return &lambda.PutFunctionConcurrencyOutput{ReservedConcurrentExecutions: &n}, nil
@@ -419,7 +419,7 @@ func (s *lambdaService) withInvokeConfig(name *string) (*function, error) {
 		return nil, err
 	}
 	if f.async == nil {
-		return nil, missing("The function %s:$LATEST doesn't have an EventInvokeConfig", f.arn)
+		return nil, noSuchThing("The function %s:$LATEST doesn't have an EventInvokeConfig", f.arn)
 	}
 	return f, nil
 }
@@ -476,10 +476,10 @@ func (s *lambdaService) updateEventInvokeConfig(_ context.Context, in *lambda.Up
 
 func (s *lambdaService) setInvokeConfig(f *function, c *types.FunctionEventInvokeConfig, d *types.DestinationConfig) error {
 	if n := c.MaximumRetryAttempts; n != nil && (*n < 0 || *n > 2) {
-		return invalid("1 validation error detected: Value '%d' at 'maximumRetryAttempts' failed to satisfy constraint: Member must have value less than or equal to 2", *n)
+		return invalidParameter("1 validation error detected: Value '%d' at 'maximumRetryAttempts' failed to satisfy constraint: Member must have value less than or equal to 2", *n)
 	}
 	if n := c.MaximumEventAgeInSeconds; n != nil && (*n < 60 || *n > 21600) {
-		return invalid("1 validation error detected: Value '%d' at 'maximumEventAgeInSeconds' failed to satisfy constraint: Member must have value between 60 and 21600", *n)
+		return invalidParameter("1 validation error detected: Value '%d' at 'maximumEventAgeInSeconds' failed to satisfy constraint: Member must have value between 60 and 21600", *n)
 	}
 	if d != nil {
 		var success string
@@ -491,7 +491,7 @@ func (s *lambdaService) setInvokeConfig(f *function, c *types.FunctionEventInvok
 				continue
 			}
 			if service := ops.ARN(target).Service(); service != "sqs" && service != "sns" && service != "lambda" && service != "s3" {
-				return invalid("The provided destination config DestinationArn is invalid: %s", target)
+				return invalidParameter("The provided destination config DestinationArn is invalid: %s", target)
 			}
 		}
 		c.DestinationConfig = d
@@ -558,7 +558,7 @@ func (s *lambdaService) find(given *string) (*function, error) {
 	}
 	f, ok := s.functions[name]
 	if !ok {
-		return nil, missing("Function not found: %s", s.r.arn("lambda", "function:"+name))
+		return nil, noSuchThing("Function not found: %s", s.r.arn("lambda", "function:"+name))
 	}
 	return f, nil
 }
@@ -574,19 +574,19 @@ func functionName(given string) (string, error) {
 		}
 	}
 	if len(parts) > 2 || !functionNames.MatchString(parts[0]) {
-		return "", invalid("1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", given)
+		return "", invalidParameter("1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", given)
 	}
 	if len(parts) == 2 && parts[1] != "$LATEST" {
-		return "", missing("Function not found: %s", given)
+		return "", noSuchThing("Function not found: %s", given)
 	}
 	return parts[0], nil
 }
 
-func invalid(format string, args ...any) error {
+func invalidParameter(format string, args ...any) error {
 	return &types.InvalidParameterValueException{Type: aws.String("User"), Message: aws.String(fmt.Sprintf(format, args...))}
 }
 
-func missing(format string, args ...any) error {
+func noSuchThing(format string, args ...any) error {
 	return &types.ResourceNotFoundException{Type: aws.String("User"), Message: aws.String(fmt.Sprintf(format, args...))}
 }
 
@@ -596,7 +596,7 @@ func lambdaPage(ids []string, marker *string, maxItems *int32, most int) ([]stri
 	size := most
 	if maxItems != nil {
 		if *maxItems < 1 || *maxItems > 10000 {
-			return nil, nil, invalid("1 validation error detected: Value '%d' at 'maxItems' failed to satisfy constraint: Member must have value between 1 and 10000", *maxItems)
+			return nil, nil, invalidParameter("1 validation error detected: Value '%d' at 'maxItems' failed to satisfy constraint: Member must have value between 1 and 10000", *maxItems)
 		}
 		size = min(size, int(*maxItems))
 	}
@@ -658,15 +658,6 @@ func copyMembers(to, from any) {
 	}
 }
 
-func sortedNames[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
-
 func sealMarker(last string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte("m1:" + last))
 }
@@ -675,7 +666,7 @@ func openMarker(marker string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(marker)
 	last, ok := strings.CutPrefix(string(b), "m1:")
 	if err != nil || !ok {
-		return "", invalid("Invalid Marker")
+		return "", invalidParameter("Invalid Marker")
 	}
 	return last, nil
 }

@@ -203,7 +203,7 @@ func (s *lambdaService) invokeOperation(_ context.Context, in *lambda.InvokeInpu
 		return nil, err
 	}
 	if q := aws.ToString(in.Qualifier); q != "" && q != "$LATEST" {
-		return nil, missing("Function not found: %s:%s", f.arn, q)
+		return nil, noSuchThing("Function not found: %s:%s", f.arn, q)
 	}
 	payload := in.Payload
 	if len(payload) == 0 {

@@ -76,7 +76,7 @@ func (s *lambdaService) createMapping(_ context.Context, in *lambda.CreateEventS
 	case "kinesis":
 		err = s.mapStream(m, in)
 	case "":
-		err = invalid("Unrecognized event source.")
+		err = invalidParameter("Unrecognized event source.")
 	default:
 		err = unsupported("EventSourceArn of " + m.source.Service())
 	}
@@ -122,7 +122,7 @@ func (s *lambdaService) become(m *mapping, enabled bool) {
 
 func (s *lambdaService) mapQueue(m *mapping, in *lambda.CreateEventSourceMappingInput) error {
 	if in.StartingPosition != "" {
-		return invalid("StartingPosition is not valid for SQS event sources.")
+		return invalidParameter("StartingPosition is not valid for SQS event sources.")
 	}
 	for _, id := range sortedNames(s.mappings) {
 		if other := s.mappings[id]; other.source == m.source && other.function == m.function {
@@ -155,10 +155,10 @@ func (m *mapping) configure(in mappingSettings) error {
 			given{"BisectBatchOnFunctionError", aws.ToBool(in.bisect)},
 			given{"DestinationConfig", onFailure(in.destination) != ""},
 		); err != nil {
-			return invalid("Unsupported parameter for SQS event sources: %v", err)
+			return invalidParameter("Unsupported parameter for SQS event sources: %v", err)
 		}
 	} else if in.scaling != nil {
-		return invalid("ScalingConfig is only supported for SQS event sources.")
+		return invalidParameter("ScalingConfig is only supported for SQS event sources.")
 	}
 	fifo := strings.HasSuffix(string(m.source), ".fifo")
 	for _, l := range []struct {
@@ -173,21 +173,21 @@ func (m *mapping) configure(in mappingSettings) error {
 		{"parallelizationFactor", in.parallel, 1, 10},
 	} {
 		if l.v != nil && (*l.v < l.low || *l.v > l.top || l.name == "maximumRecordAgeInSeconds" && *l.v >= 0 && *l.v < 60) {
-			return invalid("1 validation error detected: Value '%d' at '%s' failed to satisfy constraint: Member must have value between %d and %d", *l.v, l.name, l.low, l.top)
+			return invalidParameter("1 validation error detected: Value '%d' at '%s' failed to satisfy constraint: Member must have value between %d and %d", *l.v, l.name, l.low, l.top)
 		}
 	}
 	batch, window := c.BatchSize, c.MaximumBatchingWindowInSeconds
 	keep(&batch, in.batch)
 	keep(&window, in.window)
 	if isQueue && aws.ToInt32(batch) > 10 && aws.ToInt32(window) < 1 {
-		return invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10")
+		return invalidParameter("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10")
 	}
 	if n := in.scaling; n != nil && n.MaximumConcurrency != nil && (*n.MaximumConcurrency < 2 || *n.MaximumConcurrency > 1000) {
-		return invalid("1 validation error detected: Value '%d' at 'scalingConfig.maximumConcurrency' failed to satisfy constraint: Member must have value between 2 and 1000", *n.MaximumConcurrency)
+		return invalidParameter("1 validation error detected: Value '%d' at 'scalingConfig.maximumConcurrency' failed to satisfy constraint: Member must have value between 2 and 1000", *n.MaximumConcurrency)
 	}
 	if d := onFailure(in.destination); d != "" {
 		if service := ops.ARN(d).Service(); service != "sqs" && service != "sns" && service != "s3" {
-			return invalid("Unsupported destination: %s", d)
+			return invalidParameter("Unsupported destination: %s", d)
 		}
 	}
 	c.BatchSize, c.MaximumBatchingWindowInSeconds = batch, window
@@ -206,7 +206,7 @@ func (m *mapping) configure(in mappingSettings) error {
 func (s *lambdaService) findMapping(uuid *string) (*mapping, error) {
 	m, ok := s.mappings[aws.ToString(uuid)]
 	if !ok {
-		return nil, missing("The resource you requested does not exist.")
+		return nil, noSuchThing("The resource you requested does not exist.")
 	}
 	return m, nil
 }

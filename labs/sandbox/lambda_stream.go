@@ -53,15 +53,15 @@ func (s *lambdaService) mapStream(m *mapping, in *lambda.CreateEventSourceMappin
 	c.StartingPosition, c.StartingPositionTimestamp = in.StartingPosition, in.StartingPositionTimestamp
 	switch {
 	case c.StartingPosition == "":
-		return invalid("1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null.")
+		return invalidParameter("1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null.")
 	case (c.StartingPosition == types.EventSourcePositionAtTimestamp) != (c.StartingPositionTimestamp != nil):
-		return invalid("StartingPositionTimestamp is required with the starting position AT_TIMESTAMP, and only with it.")
+		return invalidParameter("StartingPositionTimestamp is required with the starting position AT_TIMESTAMP, and only with it.")
 	}
 	if s.r.streams == nil {
-		return missing("Stream not found: %s", m.source)
+		return noSuchThing("Stream not found: %s", m.source)
 	}
 	if _, err := s.r.streams.shards(m.source); err != nil {
-		return missing("Stream not found: %s", m.source)
+		return noSuchThing("Stream not found: %s", m.source)
 	}
 	c.BatchSize = aws.Int32(100)
 	c.MaximumBatchingWindowInSeconds = aws.Int32(0)
