@@ -30,7 +30,7 @@ func Draw(points []float64, width, height int, limit float64, ascii bool) Plot {
 	}
 	low := math.Inf(1)
 	for _, v := range points {
-		if !math.IsNaN(v) {
+		if finite(v) {
 			p.HasPoints = true
 			p.Top = max(p.Top, v)
 			low = min(low, v)
@@ -64,7 +64,7 @@ func (p *Plot) line(points []float64, width, height int, limit float64, ascii bo
 	last := -1
 	for px := range width * 2 {
 		v := at(points, px, width*2)
-		if math.IsNaN(v) {
+		if !finite(v) {
 			last = -1
 			continue
 		}
@@ -116,9 +116,9 @@ func at(points []float64, px, cols int) float64 {
 	i := min(int(pos), n-2)
 	a, b, f := points[i], points[i+1], pos-float64(i)
 	switch {
-	case f == 0 || math.IsNaN(b) && f < 0.5:
+	case f == 0 || !finite(b) && f < 0.5:
 		return a
-	case math.IsNaN(a) && f > 0.5:
+	case !finite(a) && f > 0.5:
 		return b
 	}
 	return a + (b-a)*f
