@@ -56,7 +56,7 @@ func Linked(s Snapshot) []Link {
 	}
 	for _, t := range s.Topics.Items {
 		for _, sub := range t.Subscriptions {
-			if to := ARN(sub.Endpoint); to.Kind() != "" {
+			if to := ARN(sub.Endpoint).Unqualified(); to.Kind() != "" {
 				add(t.ARN, to, LinkSubscribes)
 			}
 			add(t.ARN, sub.RedriveTo, LinkDeadLetter)

@@ -80,6 +80,20 @@ func (r Reading) MarshalJSON() ([]byte, error) {
 	return json.Marshal(r.value)
 }
 
+// UnmarshalJSON reads what MarshalJSON wrote: a number is known (its time is not
+// in the JSON), null is unknown.
+func (r *Reading) UnmarshalJSON(b []byte) error {
+	var v *float64
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	*r = Reading{}
+	if v != nil {
+		*r = Know(*v, time.Time{})
+	}
+	return nil
+}
+
 // Series is a run of points at a fixed step. A gap is NaN.
 type Series struct {
 	Start  time.Time

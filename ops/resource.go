@@ -23,6 +23,11 @@ type ARN string
 // Name returns the last part of the ARN: the name a person uses.
 func (a ARN) Name() string {
 	s := string(a)
+	// A registered consumer of a stream ends in :name:creation-time.
+	if _, rest, ok := strings.Cut(s, "/consumer/"); ok {
+		name, _, _ := strings.Cut(rest, ":")
+		return name
+	}
 	if i := strings.LastIndexAny(s, ":/"); i >= 0 {
 		return s[i+1:]
 	}
@@ -45,6 +50,19 @@ func (a ARN) Region() string { return a.part(3) }
 
 // Account returns the twelve-digit account id, "" where the ARN has none (S3).
 func (a ARN) Account() string { return a.part(4) }
+
+// Unqualified returns the ARN of a function without its version or alias, any
+// other ARN as it is: what feeds an alias feeds the function.
+func (a ARN) Unqualified() ARN {
+	if a.Service() != "lambda" {
+		return a
+	}
+	p := strings.SplitN(string(a), ":", 8)
+	if len(p) < 8 || p[5] != "function" {
+		return a
+	}
+	return ARN(strings.Join(p[:7], ":"))
+}
 
 // Kind returns the kind of resource, "" for one that kxops does not know.
 func (a ARN) Kind() Kind {

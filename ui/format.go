@@ -53,7 +53,7 @@ func lossText(l ops.Loss) string {
 		return ops.Span(in)
 	}
 	switch l.Motion {
-	case ops.MotionSteady, ops.MotionCatching, ops.MotionDraining, "": // "": nothing here can be lost
+	case ops.MotionSteady, ops.MotionCatching, ops.MotionDraining:
 		return "-"
 	}
 	switch why := l.In.Why(); why {
@@ -91,11 +91,6 @@ func trendText(l ops.Loss) string {
 		return "↓ draining"
 	case ops.MotionSteady:
 		return "→ steady"
-	case "":
-		return "-"
-	}
-	if l.In.Why() == ops.Asleep {
-		return "-"
 	}
 	return "?"
 }
@@ -160,16 +155,7 @@ func reading(r ops.Reading, u ops.Unit) string {
 	return string(r.Why())
 }
 
-// percent prints a share; what is not nothing never reads 0%.
-func percent(share float64) string {
-	switch {
-	case share > 0 && share < 0.01:
-		return "<1%"
-	case share >= 10:
-		return ">10x"
-	}
-	return fmt.Sprintf("%.0f%%", share*100)
-}
+func percent(share float64) string { return fmt.Sprintf("%.0f%%", share*100) }
 
 func money(usd float64) string {
 	switch {
