@@ -10,8 +10,8 @@ import (
 )
 
 // accessPolicy is the resource policy of a queue or a topic, as far as it decides
-// on events from other services: principals, actions and the condition on the
-// sender's ARN. nil is the default policy.
+// on events from other services: principals, actions and conditions. nil is the
+// default policy.
 type accessPolicy struct {
 	statements []statement
 }
@@ -20,7 +20,14 @@ type statement struct {
 	allow      bool
 	principals []string // "*", "service.amazonaws.com", account ids, ARNs
 	actions    []string // lower case
-	sources    []string // patterns of aws:SourceArn, nil: any
+	conditions []policyCondition
+}
+
+// policyCondition is one line of a Condition block.
+type policyCondition struct {
+	operator string // ArnLike, StringEquals, Bool …
+	key      string // lower case
+	values   []string
 }
 
 // oneOrMany is a JSON string or a list of strings.
@@ -42,10 +49,11 @@ func readPolicy(text string) (*accessPolicy, error) {
 	}
 	var doc struct {
 		Statement []struct {
-			Effect    string
-			Principal json.RawMessage
-			Action    oneOrMany
-			Condition map[string]map[string]oneOrMany
+			Effect                               string
+			Principal                            json.RawMessage
+			Action                               oneOrMany
+			Condition                            map[string]map[string]oneOrMany
+			NotPrincipal, NotAction, NotResource json.RawMessage
 		}
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
@@ -57,6 +65,9 @@ func readPolicy(text string) (*accessPolicy, error) {
 		if s.Effect != "Allow" && s.Effect != "Deny" {
 			return nil, fmt.Errorf("the policy has the effect %q", s.Effect)
 		}
+		if s.NotPrincipal != nil || s.NotAction != nil || s.NotResource != nil {
+			return nil, fmt.Errorf("the sandbox does not support NotPrincipal, NotAction and NotResource in a policy")
+		}
 		for _, a := range s.Action {
 			st.actions = append(st.actions, strings.ToLower(a))
 		}
@@ -64,11 +75,9 @@ func readPolicy(text string) (*accessPolicy, error) {
 		if st.principals, err = readPrincipals(s.Principal); err != nil {
 			return nil, err
 		}
-		for _, keys := range s.Condition {
-			for key, values := range keys {
-				if strings.EqualFold(key, "aws:SourceArn") {
-					st.sources = append(st.sources, values...)
-				}
+		for _, operator := range sortedNames(s.Condition) {
+			for _, key := range sortedNames(s.Condition[operator]) {
+				st.conditions = append(st.conditions, policyCondition{operator, strings.ToLower(key), s.Condition[operator][key]})
 			}
 		}
 		p.statements = append(p.statements, st)
@@ -110,13 +119,37 @@ func (s statement) concerns(from ops.ARN, action string) bool {
 	if !slices.ContainsFunc(s.actions, func(a string) bool { return matches(a, strings.ToLower(action)) }) {
 		return false
 	}
-	if s.sources != nil && !slices.ContainsFunc(s.sources, func(pattern string) bool { return matches(pattern, string(from)) }) {
+	if slices.ContainsFunc(s.conditions, func(c policyCondition) bool { return !c.holds(from) }) {
 		return false
 	}
 	return slices.ContainsFunc(s.principals, func(principal string) bool {
 		return principal == "*" || principal == principalOf(from) ||
 			principalOf(from) == Account && (principal == "arn:aws:iam::"+Account+":root" || principal == string(from))
 	})
+}
+
+// holds evaluates a condition. A key that the request does not carry fails every
+// operator but the negated ones and those with IfExists.
+func (c policyCondition) holds(from ops.ARN) bool {
+	operator, ifExists := strings.CutSuffix(c.operator, "IfExists")
+	negated := strings.Contains(operator, "Not")
+	value := map[string]string{
+		"aws:sourcearn":        string(from),
+		"aws:sourceaccount":    Account,
+		"aws:sourceowner":      Account,
+		"aws:principalaccount": Account,
+		"aws:securetransport":  "true",
+	}[c.key]
+	if value == "" {
+		return negated || ifExists
+	}
+	found := slices.ContainsFunc(c.values, func(pattern string) bool {
+		if operator == "StringEquals" || operator == "StringNotEquals" || operator == "Bool" {
+			return pattern == value
+		}
+		return matches(pattern, value)
+	})
+	return found != negated
 }
 
 // principalOf is who a sender is in a policy: a service, or the account for its
