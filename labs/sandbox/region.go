@@ -25,10 +25,14 @@ type Region struct {
 	streams streamReader
 	// queues reads SQS queues for event source mappings.
 	queues queueReader
+	// functions is Lambda, for Sandbox.Handler and for scenarios.
+	functions *lambdaService
 	// invoke runs a function synchronously.
 	invoke func(function ops.ARN, payload []byte) (invocation, error)
 	// putObject stores an object and sends its notifications.
-	putObject  func(bucket, key string, body []byte) error
+	putObject func(bucket, key string, body []byte) error
+	// deliveries is Firehose itself, for scenarios: see firehoseIn.
+	deliveries any
 	operations map[string]*operation       // "service.Operation"
 	raw        map[string]http.HandlerFunc // services that answer HTTP themselves, by signing name (s3, lambda)
 	// tagged lists resources with their tags, one lister per service.

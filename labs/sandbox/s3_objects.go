@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -560,10 +559,4 @@ func (c *s3Call) restoreObject() (*s3Answer, error) {
 	o.restored = now.Add(wait)
 	o.restoredTill = o.restored.AddDate(0, 0, in.Days)
 	return &s3Answer{status: http.StatusAccepted}, nil
-}
-
-// errNoBucket reports whether err says that a bucket is missing.
-func errNoBucket(err error) bool {
-	var s statusError
-	return errors.As(err, &s) && s.Code == "NoSuchBucket"
 }
