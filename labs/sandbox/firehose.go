@@ -68,6 +68,9 @@ type deliveryStream struct {
 	flow        func(now time.Time) (records, bytes float64)
 	flowed      [2]float64 // records and bytes that the flow has in the buffer
 	flowedSince time.Time
+	// lag is the share of time by which deliveries of the flow fall behind: 0 is
+	// healthy, 0.5 lets the freshness grow by half a second a second.
+	lag float64
 	// freshWhileBlocked makes the freshness metric grow while nothing can be
 	// delivered. Firehose publishes none then ("no active delivery").
 	freshWhileBlocked bool

@@ -133,47 +133,77 @@ func (d *deliveryStream) sampleFreshness(at time.Time) {
 // long past: the same metrics as real records would give.
 func (d *deliveryStream) flowMinute(at time.Time) {
 	records, bytes := d.flow(at)
-	m := &d.metrics
+	full := d.flowed[1] > mostBacklog
 	if records > 0 {
-		if d.kind == types.DeliveryStreamTypeDirectPut {
-			calls := max(1, records/mostFireBatch)
-			m.incomingRecords.merge(at, many(records, records))
-			m.incomingBytes.merge(at, many(bytes, records))
-			m.incomingPuts.merge(at, many(calls, calls))
-			m.throttled.merge(at, many(0, calls))
-		} else {
-			m.sourceRecords.merge(at, many(records, 60))
-			m.sourceBytes.merge(at, many(bytes, 60))
-			m.throttledGets.merge(at, many(0, 60))
-		}
-		if d.flowed[0] == 0 {
-			d.flowedSince = at.Add(-time.Minute)
-		}
-		d.flowed[0] += records
-		d.flowed[1] += bytes
+		d.flowIn(at, records, bytes, full)
 	}
 	if d.flowed[0] == 0 || d.main == nil {
 		return
 	}
 	age := at.Sub(d.flowedSince)
 	if d.svc.denied[d.main.role] {
-		m.s3Success.add(at, 0)
+		d.metrics.s3Success.add(at, 0)
 		if d.blockedSince.IsZero() {
 			d.blockedSince = at
 		}
 		if d.freshWhileBlocked {
-			m.s3Freshness.add(at, age.Seconds())
+			d.metrics.s3Freshness.add(at, age.Seconds())
 		}
 		return
 	}
 	d.blockedSince = time.Time{}
-	m.s3Freshness.add(at, age.Seconds())
-	if age < d.main.interval && d.flowed[1] < float64(d.main.size) {
-		return
+	d.metrics.s3Freshness.add(at, age.Seconds())
+	if age >= d.main.interval || d.flowed[1] >= float64(d.main.size) {
+		d.flowOut(at, age)
 	}
-	objects := max(1, d.flowed[1]/float64(d.main.size))
+}
+
+// flowIn counts what comes in. With too much waiting, a source stream is not
+// read on, and puts are throttled.
+func (d *deliveryStream) flowIn(at time.Time, records, bytes float64, full bool) {
+	m := &d.metrics
+	switch {
+	case d.kind == types.DeliveryStreamTypeDirectPut:
+		calls := max(1, records/mostFireBatch)
+		m.incomingPuts.merge(at, many(calls, calls))
+		if full {
+			m.throttled.merge(at, many(records, calls))
+			return
+		}
+		m.incomingRecords.merge(at, many(records, records))
+		m.incomingBytes.merge(at, many(bytes, records))
+		m.throttled.merge(at, many(0, calls))
+	case full:
+		d.behind += time.Minute
+		return
+	default:
+		d.behind = 0
+		m.sourceRecords.merge(at, many(records, 60))
+		m.sourceBytes.merge(at, many(bytes, 60))
+		m.throttledGets.merge(at, many(0, 60))
+	}
+	if d.flowed[0] == 0 {
+		d.flowedSince = at.Add(-time.Minute)
+	}
+	d.flowed[0] += records
+	d.flowed[1] += bytes
+}
+
+// flowOut delivers what waits, or with a lag only a part of it.
+func (d *deliveryStream) flowOut(at time.Time, age time.Duration) {
+	m, share := &d.metrics, 1.0
+	if d.lag > 0 { // each minute's delivery is worth this share of a minute of traffic
+		share = min(1, (1-d.lag)*float64(time.Minute)/float64(age))
+	}
+	records, bytes := share*d.flowed[0], share*d.flowed[1]
+	objects := max(1, bytes/float64(d.main.size))
 	m.s3Success.merge(at, many(objects, objects))
-	m.s3Records.merge(at, many(d.flowed[0], objects))
-	m.s3Bytes.merge(at, many(d.flowed[1], objects))
-	d.flowed = [2]float64{}
+	m.s3Records.merge(at, many(records, objects))
+	m.s3Bytes.merge(at, many(bytes, objects))
+	d.flowed[0] -= records
+	d.flowed[1] -= bytes
+	d.flowedSince = d.flowedSince.Add(time.Duration(share * float64(age)))
+	if share == 1 {
+		d.flowed = [2]float64{}
+	}
 }

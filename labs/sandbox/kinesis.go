@@ -49,6 +49,7 @@ type stream struct {
 	keyID        string
 	tags         map[string]string
 	shards       []*shard // all that hold or may get records, by id
+	byRange      []*shard // the open ones by hash range; nil: to be made
 	nextShard    int
 	held         int // bytes of all records
 	consumers    map[string]*fanOut

@@ -87,10 +87,9 @@ func (m *streamMetrics) putRecords(now time.Time, c putCounts) {
 	m.wrote(now, float64(stored), float64(c.bytes))
 }
 
-// read counts one GetRecords that was answered. The iterator age is the age of
-// the last record of the answer, 0 when the reader is at the tip.
-func (m *streamMetrics) read(now time.Time, records, bytes int, behind time.Duration) {
-	m.getAge.add(now, float64(behind.Milliseconds()))
+// read counts one GetRecords that was answered.
+func (m *streamMetrics) read(now time.Time, records, bytes int, age time.Duration) {
+	m.getAge.add(now, float64(age.Milliseconds()))
 	m.getRecords.add(now, float64(records))
 	m.getBytes.add(now, float64(bytes))
 	m.getSuccess.add(now, 1)

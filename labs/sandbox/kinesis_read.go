@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -84,8 +85,7 @@ func (s *stream) checkSequence(member, operation, sequence string, of *shard) (s
 		if of != nil && sh != of {
 			continue
 		}
-		p := sh.sequencePrefix()
-		if len(sequence) == 56 && sequence[:len(p)] == p {
+		if len(sequence) == 56 && strings.HasPrefix(sequence, sh.prefix) {
 			return sequence, nil
 		}
 	}
@@ -208,6 +208,16 @@ func (sh *shard) behind(next uint64) time.Duration {
 	return max(time.Millisecond, sh.s.svc.r.now().Sub(sh.records[at-sh.base].Arrived))
 }
 
+// ageOf is the iterator age of one read: the age of its last record, or for an
+// empty page the distance from the tip. So a consumer that reads the same old
+// record again and again shows a growing age even when it is the last one.
+func ageOf(records []shardRecord, behind time.Duration, now time.Time) time.Duration {
+	if len(records) == 0 {
+		return behind
+	}
+	return max(behind, now.Sub(records[len(records)-1].put))
+}
+
 func (k *kinesisService) getRecords(_ context.Context, in *kinesis.GetRecordsInput) (*kinesis.GetRecordsOutput, error) {
 	it, s, sh, err := k.openIterator(deref(in.ShardIterator))
 	if err != nil {
@@ -269,7 +279,7 @@ func (k *kinesisService) getRecords(_ context.Context, in *kinesis.GetRecordsInp
 	} else {
 		out.NextShardIterator = s.iterator(sh, next, crossed)
 	}
-	s.metrics.read(now, len(records), size, behind)
+	s.metrics.read(now, len(records), size, ageOf(records, behind, now))
 	return out, nil
 }
 
@@ -330,7 +340,8 @@ func (k *kinesisService) read(arn ops.ARN, shardID, after string, limit int, pol
 		size += len(records[i].Data) + len(records[i].Key)
 	}
 	if polling {
-		s.metrics.read(k.r.now(), len(records), size, out.Behind)
+		now := k.r.now()
+		s.metrics.read(now, len(records), size, ageOf(records, out.Behind, now))
 	}
 	return out, nil
 }

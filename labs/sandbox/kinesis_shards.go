@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"sort"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,6 +39,7 @@ type shard struct {
 	firstSequence    string
 	lastSequence     string // once closed
 	counter          uint64 // numbers the sequence numbers
+	prefix           string // of all its sequence numbers: when and which shard
 
 	records []shardRecord
 	base    uint64
@@ -67,6 +69,7 @@ func hashRanges(n int) []hashRange {
 func (s *stream) open(lo, hi *big.Int, parent, adjacent *shard) *shard {
 	now := s.svc.r.now()
 	sh := &shard{s: s, index: s.nextShard, id: fmt.Sprintf("shardId-%012d", s.nextShard), lo: lo, hi: hi, opened: now}
+	sh.prefix = fmt.Sprintf("496%010d%04d", now.Unix(), sh.index%10000)
 	s.nextShard++
 	for _, p := range []*shard{parent, adjacent} {
 		if p != nil {
@@ -84,6 +87,7 @@ func (s *stream) open(lo, hi *big.Int, parent, adjacent *shard) *shard {
 	sh.iteratorCalls = newTokens(now, 5)
 	sh.firstSequence = sh.nextSequence(now)
 	s.shards = append(s.shards, sh)
+	s.byRange = nil
 	return sh
 }
 
@@ -91,16 +95,24 @@ func (s *stream) open(lo, hi *big.Int, parent, adjacent *shard) *shard {
 // with the shard's identity in front. (AWS does not document what is inside.)
 func (sh *shard) nextSequence(now time.Time) string {
 	sh.counter++
-	return sh.sequencePrefix() + fmt.Sprintf("%019d%020d", now.UnixNano(), sh.counter)
+	b := append(make([]byte, 0, 56), sh.prefix...)
+	b = appendPadded(b, uint64(now.UnixNano()), 19)
+	return string(appendPadded(b, sh.counter, 20))
 }
 
-func (sh *shard) sequencePrefix() string {
-	return fmt.Sprintf("496%010d%04d", sh.opened.Unix(), sh.index)
+func appendPadded(b []byte, n uint64, width int) []byte {
+	var digits [20]byte
+	text := strconv.AppendUint(digits[:0], n, 10)
+	for range width - len(text) {
+		b = append(b, '0')
+	}
+	return append(b, text...)
 }
 
 func (sh *shard) close() {
 	sh.closed = sh.s.svc.r.now()
 	sh.lastSequence = sh.nextSequence(sh.closed)
+	sh.s.byRange = nil
 }
 
 func (sh *shard) isOpen() bool { return sh.closed.IsZero() }
@@ -115,16 +127,25 @@ func (sh *shard) describe() types.Shard {
 	}
 }
 
-// openShards lists the open shards by hash range.
+// openShards lists the open shards by hash range. The list is made anew after
+// every reshard; nobody may change it.
 func (s *stream) openShards() []*shard {
-	var out []*shard
-	for _, sh := range s.shards {
-		if sh.isOpen() {
-			out = append(out, sh)
+	if s.byRange == nil {
+		for _, sh := range s.shards {
+			if sh.isOpen() {
+				s.byRange = append(s.byRange, sh)
+			}
 		}
+		sort.Slice(s.byRange, func(i, j int) bool { return s.byRange[i].lo.Cmp(s.byRange[j].lo) < 0 })
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].lo.Cmp(out[j].lo) < 0 })
-	return out
+	return s.byRange
+}
+
+// shardFor finds the open shard for a hash key.
+func (s *stream) shardFor(h *big.Int) *shard {
+	open := s.openShards() // together they cover the whole space
+	i := sort.Search(len(open), func(i int) bool { return open[i].hi.Cmp(h) >= 0 })
+	return open[i]
 }
 
 // alive lists the shards that AWS still knows: open, or closed within retention.

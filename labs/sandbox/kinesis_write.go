@@ -62,16 +62,6 @@ func (sh *shard) dropOldest() {
 	sh.base++
 }
 
-// shardFor finds the open shard for a hash key.
-func (s *stream) shardFor(h *big.Int) *shard {
-	for _, sh := range s.shards {
-		if sh.isOpen() && sh.lo.Cmp(h) <= 0 && sh.hi.Cmp(h) >= 0 {
-			return sh
-		}
-	}
-	return s.shards[len(s.shards)-1] // the open shards cover the whole space: not reached
-}
-
 // place finds the shard of a record: by its key's MD5, by an explicit hash key,
 // or, on an AUTO stream, wherever the service likes.
 func (s *stream) place(key string, explicit *string) (*shard, error) {

@@ -292,11 +292,14 @@ func (c *s3Call) createBucket() (*s3Answer, error) {
 		return nil, err
 	}
 	where := in.LocationConstraint
-	if where == "" {
-		where = "us-east-1"
+	if where == "" && c.r.Name == "us-east-1" {
+		where = c.r.Name
 	}
 	if in.Location != nil || in.Bucket != nil {
 		return nil, s3Error(501, "NotImplemented", "The sandbox has no directory buckets.")
+	}
+	if where == "" {
+		where = "unspecified"
 	}
 	if where != c.r.Name {
 		return nil, s3Error(400, "IllegalLocationConstraintException", "The %s location constraint is incompatible for the region specific endpoint this request was sent to.", where)
