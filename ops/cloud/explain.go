@@ -105,7 +105,7 @@ func profileHint(name string) string {
 	if err != nil || len(profiles) == 0 {
 		return "no profiles are configured: run `aws configure sso`, or try `kxops demo`"
 	}
-	return "did you mean " + strings.Join(nearest(name, profiles, 3), ", ") + "?"
+	return "did you mean " + strings.Join(ops.Nearest(name, profiles, 3), ", ") + "?"
 }
 
 // metadataService is where the credential chain ends on a machine without
@@ -380,7 +380,7 @@ func (f failure) network() *ops.Problem {
 		return &ops.Problem{
 			Fault: ops.FaultRegion,
 			What:  fmt.Sprintf("%s does not exist, and %q is no region kxops knows", dns.Name, f.at.Region),
-			Hint:  "did you mean " + strings.Join(nearest(f.at.Region, regionNames(), 3), ", ") + "?",
+			Hint:  "did you mean " + strings.Join(ops.Nearest(f.at.Region, regionNames(), 3), ", ") + "?",
 		}
 	case neverSent(f.err):
 		return &ops.Problem{Fault: ops.FaultUnreachable, What: fmt.Sprintf("nothing answers at %s, tried for %s: %s", host, f.call, f.cause()), Hint: f.at.networkHint()}

@@ -104,6 +104,9 @@ func Open(ctx context.Context, o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, Explain(err, Place{Profile: o.Profile, Region: o.Region, Endpoint: o.Endpoint})
 	}
+	if err := checkEndpoint(aws.ToString(cfg.BaseEndpoint)); err != nil { // from AWS_ENDPOINT_URL or the profile
+		return nil, err
+	}
 	if err := checkRegion(cfg.Region); err != nil {
 		return nil, err
 	}
@@ -337,6 +340,6 @@ func checkRegion(region string) error {
 	return &ops.Problem{
 		Fault: ops.FaultRegion,
 		What:  fmt.Sprintf("%q is not a region name", region),
-		Hint:  "did you mean " + strings.Join(nearest(region, regionNames(), 3), ", ") + "?",
+		Hint:  "did you mean " + strings.Join(ops.Nearest(region, regionNames(), 3), ", ") + "?",
 	}
 }

@@ -60,10 +60,10 @@ func TestRegionsAreWellFormedAndSorted(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	if got := nearest("eu-wset-1", regionNames(), 1); got[0] != "eu-west-1" {
+	if got := ops.Nearest("eu-wset-1", regionNames(), 1); got[0] != "eu-west-1" {
 		t.Errorf("nearest = %v", got)
 	}
-	if got := nearest("x", []string{"y"}, 3); len(got) != 1 {
+	if got := ops.Nearest("x", []string{"y"}, 3); len(got) != 1 {
 		t.Errorf("nearest = %v", got)
 	}
 }
