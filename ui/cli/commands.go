@@ -12,6 +12,11 @@ import (
 
 // commands is THE list. A command that does not work yet is not in it.
 var commands = []func(*session) *cobra.Command{
+	newDemo,
+	newStatus,
+	newWatch,
+	newInfo,
+	newJournal,
 	newSandbox,
 	newPolicy,
 	newCompletion,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"kxops/ops"
+	"kxops/ui/text"
 )
 
 // The exit codes: a contract with scripts.
@@ -63,5 +64,5 @@ func judge(err error) (code int, what, hint string) {
 
 // oneLine keeps a sentence a sentence: errors may quote what others wrote.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(clean(s)), " ")
+	return strings.Join(strings.Fields(text.Clean(s)), " ")
 }

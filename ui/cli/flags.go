@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kxops/ops/cloud"
+	"kxops/ui/config"
 )
 
 // globals are the flags that every command takes.
@@ -136,18 +137,9 @@ func (f *budgetFlag) String() string {
 }
 func (f *budgetFlag) Type() string { return "USD/h" }
 func (f *budgetFlag) Set(s string) error {
-	v, err := parseBudget(s)
+	v, err := config.ParseBudget(s)
 	*f = budgetFlag(v)
 	return err
-}
-
-// parseBudget reads "0.10/h" or "0.10".
-func parseBudget(s string) (float64, error) {
-	v, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSuffix(s, "/h"), "$"), 64)
-	if err != nil || !(v > 0) || v > 1e6 {
-		return 0, fmt.Errorf("must be an amount of USD per hour above 0, such as 0.10/h")
-	}
-	return v, nil
 }
 
 // orList joins words as a person does: "a, b or c".

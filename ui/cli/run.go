@@ -11,6 +11,8 @@ import (
 
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
+
+	"kxops/ui/config"
 )
 
 // Streams are the three ends of a command. Only an *os.File can be a terminal.
@@ -43,6 +45,7 @@ func run(ctx context.Context, args []string, streams Streams) int {
 type session struct {
 	Streams
 	globals
+	read *config.Config // nil until a command needs it
 }
 
 func (s *session) root() *cobra.Command {

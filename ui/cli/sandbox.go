@@ -51,7 +51,7 @@ to it. Everything is kept in memory and forgotten at the end.`,
 				return cannotListen(listen, err)
 			}
 			defer l.Close()
-			sb, err := startSandbox(string(scenario), seed, remote)
+			sb, err := startSandbox(string(scenario), seed, remote, time.Time{})
 			if err != nil {
 				return err
 			}
@@ -73,12 +73,13 @@ to it. Everything is kept in memory and forgotten at the end.`,
 	return c
 }
 
-// startSandbox plays a scenario's history and then follows the wall clock.
-func startSandbox(scenario string, seed uint64, anyHost bool) (*sandbox.Sandbox, error) {
+// startSandbox plays a scenario's history, so that its present is start (zero:
+// now), and then lets its clock run.
+func startSandbox(scenario string, seed uint64, anyHost bool, start time.Time) (*sandbox.Sandbox, error) {
 	if scenario == emptyScenario {
 		scenario = ""
 	}
-	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: seed, Live: true, AnyHost: anyHost})
+	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: seed, Live: true, AnyHost: anyHost, Start: start})
 	if err != nil {
 		return nil, fmt.Errorf("start the sandbox: %w", err)
 	}

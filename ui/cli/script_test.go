@@ -3,9 +3,12 @@ package cli
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -25,7 +28,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: cleanHome,
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"aws": startAWS, "code": exitCode},
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"aws": startAWS, "webpage": startWebPage, "code": exitCode},
 	})
 }
 
@@ -51,7 +54,7 @@ func startAWS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: aws SCENARIO [FAULT…]")
 	}
-	sb, err := startSandbox(args[0], 1, false)
+	sb, err := startSandbox(args[0], 1, false, time.Time{})
 	ts.Check(err)
 	for _, a := range args[1:] {
 		f, err := parseFault(a)
@@ -74,6 +77,16 @@ func startAWS(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_REGION", sandbox.HomeRegion)
 	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIASANDBOX")
 	ts.Setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+}
+
+// startWebPage is the script command "webpage": an endpoint that is not AWS.
+func startWebPage(ts *testscript.TestScript, neg bool, args []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html><title>Welcome</title></html>")
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("AWS_ENDPOINT_URL", server.URL)
 }
 
 // exitCode is the script command "code N COMMAND ARGS…": the command must end

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"path/filepath"
 	"time"
@@ -56,14 +57,21 @@ type Profile struct {
 func Path() string { return filepath.Join(xdg.ConfigHome, "kxops", "config.toml") }
 
 // For returns the settings of an AWS profile and account; either may be "" when
-// it is not known (yet). A later [[profile]] overrides an earlier one.
+// it is not known (yet). A later [[profile]] overrides an earlier one. In a
+// protected account the access level for all accounts does not count: only what
+// its own [[profile]] says.
 func (c Config) For(profile, account string) Profile {
 	out := Profile{Name: profile, Account: account, Settings: c.Defaults}
+	out.Access = ""
 	for _, p := range c.Profiles {
 		if p.Name != "" && p.Name == profile || p.Account != "" && p.Account == account {
 			out.add(p)
 		}
 	}
+	if out.Access == "" && out.Protected {
+		out.Access = "look"
+	}
+	override(&out.Access, cmp.Or(out.Access, c.Defaults.Access))
 	return out
 }
 

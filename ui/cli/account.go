@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"time"
+
+	"kxops/ops"
+	"kxops/ops/cloud"
+	"kxops/ops/survey"
+	"kxops/ui"
+	"kxops/ui/config"
+)
+
+// account is an AWS account and region behind its door, and what the
+// configuration says about it.
+type account struct {
+	cloud  *cloud.Cloud
+	survey *survey.Survey
+	set    config.Profile
+	asked  bool // the access level was given on the command line
+	alias  func(account string) string
+	clock  func() time.Time // the account's time: the demo's may be another than ours
+}
+
+// collect looks once, and gives the account its display name: which account it
+// is, only the answer tells.
+func (a *account) collect(ctx context.Context, ask survey.Ask, partial func(ops.Snapshot)) ops.Snapshot {
+	named := func(s ops.Snapshot) ops.Snapshot {
+		if s.Identity.Alias == "" && a.alias != nil {
+			s.Identity.Alias = a.alias(s.Identity.Account)
+		}
+		return s
+	}
+	if partial == nil {
+		return named(a.survey.Collect(ctx, ask, nil))
+	}
+	return named(a.survey.Collect(ctx, ask, func(s ops.Snapshot) { partial(named(s)) }))
+}
+
+// configuration reads the file once.
+func (s *session) configuration() (config.Config, error) {
+	if s.read != nil {
+		return *s.read, nil
+	}
+	path := cmp.Or(s.config, config.Path())
+	c, err := config.Load(path, s.config != "")
+	if err != nil {
+		return c, err
+	}
+	if err := ui.CheckKeys(c.Keys); err != nil {
+		return c, c.Wrong("keys", err)
+	}
+	s.read = &c
+	return c, nil
+}
+
+// open opens the account of a profile and region; "" is the SDK's own chain. It
+// sends nothing.
+func (s *session) open(ctx context.Context, profile, region string) (*account, error) {
+	c, err := s.configuration()
+	if err != nil {
+		return nil, err
+	}
+	set := c.For(cmp.Or(profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"), "default"), "")
+	level := s.level(c, set)
+	alias := set.Alias
+	if alias == "" && set.Protected {
+		alias = set.Name // so that the console knows it where the profile came from the environment
+	}
+	door, err := cloud.Open(ctx, cloud.Options{
+		Profile: profile, Region: region, Endpoint: string(s.endpoint), Alias: alias, Access: level,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &account{
+		cloud: door,
+		set:   set,
+		asked: s.access.set,
+		clock: time.Now,
+		alias: func(id string) string { return c.For(set.Name, id).Alias },
+		survey: survey.New(door, survey.Options{
+			Budget: cmp.Or(float64(s.budget), set.Budget), Pace: set.Pace, Buckets: set.Buckets,
+		}),
+	}, nil
+}
+
+// level is how much may be done: what the flag says, else what the configuration
+// says, else peek. Where an account that we do not know yet could turn out to be
+// protected, it is look.
+func (s *session) level(c config.Config, set config.Profile) cloud.Level {
+	switch {
+	case s.access.set:
+		return s.access.level
+	case set.Access != "":
+		if level, err := cloud.ParseLevel(set.Access); err == nil {
+			return level
+		}
+		return cloud.Look // not reached: the file was checked when it was read
+	case set.Protected, c.MayBeProtected():
+		return cloud.Look
+	}
+	return cloud.Peek
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kxops/labs/sandbox"
+	"kxops/ops/cloud"
+	"kxops/ops/survey"
+	"kxops/ui/config"
+)
+
+// demoAlias is the display name of the account that is none.
+const demoAlias = "sandbox"
+
+func newDemo(s *session) *cobra.Command {
+	var scenario scenarioFlag
+	var seed uint64
+	var at string
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "The console on an AWS that runs inside the program; no account is needed",
+		Long: `Opens the console on the embedded sandbox: an AWS account with three hours of
+history and running traffic. Nothing leaves the machine, nothing is written to disk,
+no credentials are read.`,
+		Example: "  kxops demo\n  kxops demo --scenario scale",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			start, err := startOf(at)
+			if err != nil {
+				return err
+			}
+			sb, err := startSandbox(string(scenario), seed, false, start)
+			if err != nil {
+				return err
+			}
+			defer sb.Close()
+			return s.demo(c.Context(), sb, string(scenario))
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	scenario.register(c)
+	f.Uint64Var(&seed, "seed", defaultSeed, "makes a run repeatable")
+	f.StringVar(&at, "at", "", "the time it is in the demo when it opens, such as 2026-11-22T14:03:00Z; default: now")
+	return c
+}
+
+func startOf(at string) (time.Time, error) {
+	if at == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return t, wrongUsage(fmt.Sprintf("--at %q is no time; write it as 2026-11-22T14:03:00Z", at))
+	}
+	return t, nil
+}
+
+// demo shows the console on a sandbox, or its status where there is no terminal.
+func (s *session) demo(ctx context.Context, sb *sandbox.Sandbox, scenario string) error {
+	open := func(ctx context.Context, _, region string) (*account, error) { return s.openDemo(ctx, sb, region) }
+	a, err := open(ctx, "", s.region)
+	if err != nil {
+		return err
+	}
+	if why := s.noConsole(); why != "" {
+		fmt.Fprintf(s.Err, "%s: this is the status of the demo\n", why)
+		return s.statusOf(ctx, a)
+	}
+	return s.show(ctx, &backend{account: a, open: open, fixed: true}, scenario)
+}
+
+// openDemo opens a region of the sandbox. Its calls take the whole way through
+// SDK, gate and wire protocol, but no socket.
+func (s *session) openDemo(ctx context.Context, sb *sandbox.Sandbox, region string) (*account, error) {
+	cfg := sb.Config()
+	level := cloud.Peek
+	if s.access.set {
+		level = s.access.level
+	}
+	door, err := cloud.Open(ctx, cloud.Options{Region: region, Access: level, Alias: demoAlias, NoQuotas: true, Config: &cfg})
+	if err != nil {
+		return nil, err
+	}
+	return &account{
+		cloud:  door,
+		survey: survey.New(door, survey.Options{NoCache: true, Budget: float64(s.budget), Now: sb.Now}),
+		set:    config.Profile{Alias: demoAlias},
+		asked:  s.access.set,
+		clock:  sb.Now,
+	}, nil
+}

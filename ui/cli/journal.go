@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kxops/ops"
+	"kxops/ops/journal"
+	"kxops/ui"
+	"kxops/ui/text"
+)
+
+// journalLines is how many entries are listed without being asked for one.
+const journalLines = 50
+
+func newJournal(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "journal [ID]",
+		Short: "What was done, by whom, why, and what became of it",
+		Long: `Prints the last entries of the journal, oldest first, or everything about one ID.
+With -o json each entry is one object a line.`,
+		Args: takes(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			j, err := journal.Open("")
+			if err != nil {
+				return err
+			}
+			if j.Notice() != "" {
+				fmt.Fprintln(s.Err, j.Notice())
+			}
+			limit := journalLines
+			if len(args) > 0 {
+				limit = 0
+			}
+			entries, err := j.Entries(limit)
+			if err != nil && entries == nil {
+				return err
+			} else if err != nil {
+				fmt.Fprintln(s.Err, "kxops: "+oneLine(err.Error()))
+			}
+			if len(args) > 0 {
+				if entries, err = about(entries, args[0]); err != nil {
+					return err
+				}
+			}
+			return s.printEntries(entries, len(args) > 0)
+		},
+	}
+}
+
+func about(entries []journal.Entry, id string) ([]journal.Entry, error) {
+	var found []journal.Entry
+	var ids []string
+	for _, e := range entries {
+		if ids = append(ids, e.ID); e.ID == id {
+			found = append(found, e)
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	p := &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("the journal has nothing about %q", id), Hint: "it is empty"}
+	slices.Sort(ids)
+	if near := ops.Nearest(id, slices.Compact(ids), 3); len(near) > 0 {
+		p.Hint = "did you mean " + orList(near) + "?"
+	}
+	return nil, p
+}
+
+func (s *session) printEntries(entries []journal.Entry, whole bool) error {
+	if s.json() {
+		lines := json.NewEncoder(s.Out)
+		for _, e := range entries {
+			if err := lines.Encode(e); err != nil {
+				return fmt.Errorf("write the journal: %w", err)
+			}
+		}
+		return nil
+	}
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintf(&b, "%s  %s  %-9s  %-8s  %s", e.At.UTC().Format(time.DateTime), e.ID, e.Kind, e.Outcome, text.Clean(e.What))
+		if whole {
+			fmt.Fprintf(&b, "\n    by %s in %s %s; %d calls, $%.4f", text.Clean(e.Actor), orUnknown(e.Account), orUnknown(e.Region), e.Calls, e.USD)
+			if e.Reason != "" {
+				fmt.Fprintf(&b, "\n    because %s", text.Clean(e.Reason))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	if len(entries) == 0 {
+		fmt.Fprintln(s.Err, "the journal is empty")
+	}
+	_, err := io.WriteString(s.Out, b.String())
+	return err
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "?"
+	}
+	return text.Clean(s)
+}
+
+// journalForConsole returns the journal as its screen shows it, newest first.
+func journalForConsole() ([]ui.JournalEntry, error) {
+	j, err := journal.Open("")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := j.Entries(500)
+	var out []ui.JournalEntry
+	for _, e := range slices.Backward(entries) {
+		out = append(out, ui.JournalEntry{ID: e.ID, At: e.At, Who: e.Actor, What: e.What, Resource: e.Region, Outcome: string(e.Outcome)})
+	}
+	return out, err
+}
