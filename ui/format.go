@@ -53,7 +53,7 @@ func lossText(l ops.Loss) string {
 		return ops.Span(in)
 	}
 	switch l.Motion {
-	case ops.MotionSteady, ops.MotionCatching, ops.MotionDraining:
+	case ops.MotionSteady, ops.MotionCatching, ops.MotionDraining, "": // "": nothing here can be lost
 		return "-"
 	}
 	switch why := l.In.Why(); why {
@@ -91,6 +91,11 @@ func trendText(l ops.Loss) string {
 		return "↓ draining"
 	case ops.MotionSteady:
 		return "→ steady"
+	case "":
+		return "-"
+	}
+	if l.In.Why() == ops.Asleep {
+		return "-"
 	}
 	return "?"
 }
@@ -155,7 +160,16 @@ func reading(r ops.Reading, u ops.Unit) string {
 	return string(r.Why())
 }
 
-func percent(share float64) string { return fmt.Sprintf("%.0f%%", share*100) }
+// percent prints a share; what is not nothing never reads 0%.
+func percent(share float64) string {
+	switch {
+	case share > 0 && share < 0.01:
+		return "<1%"
+	case share >= 10:
+		return ">10x"
+	}
+	return fmt.Sprintf("%.0f%%", share*100)
+}
 
 func money(usd float64) string {
 	switch {

@@ -1,10 +1,12 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -159,6 +161,9 @@ func sampleJudge(s ops.Snapshot, now time.Time) []alarms.Verdict {
 		}
 		out = append(out, v)
 	}
+	slices.SortStableFunc(out, func(a, b alarms.Verdict) int {
+		return cmp.Or(cmp.Compare(stateRank(a.State), stateRank(b.State)), cmp.Compare(a.Loss.In.Or(1e18), b.Loss.In.Or(1e18)), cmp.Compare(a.Name, b.Name))
+	})
 	return out
 }
 

@@ -180,7 +180,11 @@ func writePlot(w *writer, m ops.Measure, threshold ops.Reading) {
 		w.line(span{metricName(m.Metric) + ": no data in the last hour", w.l.dim})
 		return
 	}
-	w.line(span{metricName(m.Metric), w.l.accent})
+	title := []span{{metricName(m.Metric), w.l.accent}}
+	if v, known := threshold.Value(); known && plot.LimitRow < 0 {
+		title = append(title, span{"   limit " + value(v, m.Metric.Unit()) + " is outside the drawing", w.l.dim})
+	}
+	w.line(title...)
 	for y, cells := range plot.Rows {
 		label := ""
 		switch {
@@ -189,7 +193,7 @@ func writePlot(w *writer, m ops.Measure, threshold ops.Reading) {
 		case y == plot.LimitRow:
 			label = "limit"
 		case y == plotHeight-1:
-			label = "0"
+			label = value(plot.Base, m.Metric.Unit())
 		}
 		spans := []span{{fmt.Sprintf("%*s ", axisWidth-1, text.Cut(label, axisWidth-1)), w.l.dim}}
 		w.line(append(spans, cellSpans(w.l, cells)...)...)

@@ -38,13 +38,13 @@ var overviewColumns = []table.Column{
 	colState:  {ID: "state", Title: "STATE", Width: 6},
 	colKind:   {ID: "kind", Title: "KIND", Width: 4},
 	colName:   {ID: "name", Title: "RESOURCE", Width: 26, Min: 14, Grow: true},
-	colNumber: {ID: "number", Title: "LAG/DEPTH", Width: 24, Min: 18},
-	colLimit:  {ID: "limit", Title: "vs LIMIT", Width: 13, Priority: 2},
+	colNumber: {ID: "number", Title: "LAG/DEPTH", Width: 26, Min: 21},
+	colLimit:  {ID: "limit", Title: "vs LIMIT", Width: 13, Min: 11, Priority: 2},
 	colSpark:  {ID: "hour", Title: "1h", Width: 30, Min: 8, Priority: 3},
 	colTrend:  {ID: "trend", Title: "TREND", Width: 17, Min: 14, Priority: 4},
-	colLoss:   {ID: "loss", Title: "LOSS IN", Width: 8},
+	colLoss:   {ID: "loss", Title: "LOSS IN", Width: 8, Right: true},
 	colAlarm:  {ID: "alarm", Title: "ALARM", Width: 20, Min: 14, Priority: 5},
-	colAge:    {ID: "age", Title: "AGE", Width: 6, Priority: 6},
+	colAge:    {ID: "age", Title: "AGE", Width: 6, Priority: 6, Right: true},
 }
 
 func openOverview(_ *App, target ops.ARN) screen {
@@ -136,16 +136,21 @@ func (o *overview) cell(v *alarms.Verdict, col int) string {
 	case colAlarm:
 		return alarmText(v, o.l.now)
 	case colAge:
-		return age(v.At, o.l.now)
+		return o.age(v)
 	}
 	return ""
 }
 
-// Compare orders rows as the on-call person wants them: what is worst first.
+// Compare orders rows, worst first. The verdicts come in the judge's order (who
+// needs a person first, then the shortest time to loss), which is the order of
+// the loss column and decides between equals in all others: the same list as
+// `kxops status` prints.
 func (o overviewRows) Compare(i, j, col int) int {
 	a, b := &o.pic.verdicts[i], &o.pic.verdicts[j]
 	by := 0
 	switch col {
+	case colState:
+		by = cmp.Compare(stateRank(a.State), stateRank(b.State))
 	case colKind:
 		by = cmp.Compare(shortKind(a.Kind, a.DeadLetter), shortKind(b.Kind, b.DeadLetter))
 	case colName:
@@ -161,7 +166,7 @@ func (o overviewRows) Compare(i, j, col int) int {
 	case colAge:
 		by = a.At.Compare(b.At)
 	}
-	return cmp.Or(by, urgency(a, b), strings.Compare(a.Name, b.Name), cmp.Compare(a.ARN, b.ARN))
+	return cmp.Or(by, cmp.Compare(i, j))
 }
 
 func ringing(v *alarms.Verdict) int {
@@ -173,26 +178,20 @@ func ringing(v *alarms.Verdict) int {
 	return min(len(v.Alarms), 1)
 }
 
-// urgency orders by state, then by time to loss, then by the share of the limit.
-func urgency(a, b *alarms.Verdict) int {
-	return cmp.Or(
-		cmp.Compare(stateRank(a.State), stateRank(b.State)),
-		cmp.Compare(a.Loss.In.Or(1e18), b.Loss.In.Or(1e18)),
-		-cmp.Compare(a.Share.Or(-1), b.Share.Or(-1)))
-}
-
 func stateRank(s alarms.State) int {
 	switch s {
 	case alarms.StatePage:
 		return 0
 	case alarms.StateTicket:
 		return 1
-	case alarms.StateDenied, alarms.StateUnknown:
+	case alarms.StateDenied:
 		return 2
-	case alarms.StateOK:
+	case alarms.StateUnknown:
 		return 3
+	case alarms.StateOK:
+		return 4
 	}
-	return 4
+	return 5
 }
 
 // rowStale is the age from which a number is drawn dimmed.
@@ -227,8 +226,16 @@ func (o *overview) drawCell(c *text.Canvas, row, col, width int) {
 	case colAlarm:
 		c.Cell(alarmText(v, l.now), width, alarmLook(l, v))
 	case colAge:
-		c.Right(age(v.At, l.now), width, l.dim)
+		c.Right(o.age(v), width, l.dim)
 	}
+}
+
+// age is how old the deciding number is; a sleeping queue has none to be old.
+func (o *overview) age(v *alarms.Verdict) string {
+	if v.At.IsZero() && v.State == alarms.StateAsleep {
+		return "-"
+	}
+	return age(v.At, o.l.now)
 }
 
 func motionLook(l light, m ops.Motion) text.Style {
@@ -261,7 +268,8 @@ func alarmLook(l light, v *alarms.Verdict) text.Style {
 	return l.dim
 }
 
-const barWidth = 8
+// percentWidth is the room for " 140%" beside the bar.
+const percentWidth = 5
 
 // drawLimit draws how much of the limit is used: a bar and the percentage.
 func (o *overview) drawLimit(c *text.Canvas, v *alarms.Verdict, width int) {
@@ -274,9 +282,10 @@ func (o *overview) drawLimit(c *text.Canvas, v *alarms.Verdict, width int) {
 		c.Cell(word, width, o.l.dim)
 		return
 	}
-	o.cells = chart.Bar(o.cells[:0], share, min(barWidth, width))
+	bar := max(width-percentWidth, 1)
+	o.cells = chart.Bar(o.cells[:0], share, bar)
 	drawCells(c, o.cells, o.l.state(v.State), o.l.hot, o.l.dim)
-	c.Right(percent(share), width-min(barWidth, width), o.l.state(v.State))
+	c.Right(percent(share), width-bar, o.l.state(v.State))
 }
 
 func (o *overview) drawSpark(c *text.Canvas, v *alarms.Verdict, width int) {

@@ -6,6 +6,7 @@ import "math"
 type Plot struct {
 	Rows      [][]Cell
 	Top       float64 // the value at the upper edge
+	Base      float64 // the value at the lower edge: 0, unless all points lie far above it
 	LimitRow  int     // the row that the limit runs through, -1 when it is outside or there is none
 	HasPoints bool
 }
@@ -27,10 +28,12 @@ func Draw(points []float64, width, height int, limit float64, ascii bool) Plot {
 	if width <= 0 || height <= 0 {
 		return p
 	}
+	low := math.Inf(1)
 	for _, v := range points {
-		if !math.IsNaN(v) {
+		if finite(v) {
 			p.HasPoints = true
 			p.Top = max(p.Top, v)
+			low = min(low, v)
 		}
 	}
 	if limit > 0 && limit > p.Top && limit <= 3*p.Top { // near enough to be worth the room
@@ -39,16 +42,19 @@ func Draw(points []float64, width, height int, limit float64, ascii bool) Plot {
 	if p.Top <= 0 {
 		p.Top = 1
 	}
+	if p.HasPoints && low > p.Top/2 && low < p.Top { // a slope high above 0 would look flat
+		p.Base = low - (p.Top-low)/4
+	}
 	p.limit(limit, width, height)
 	p.line(points, width, height, limit, ascii)
 	return p
 }
 
 func (p *Plot) limit(limit float64, width, height int) {
-	if !(limit > 0) || limit > p.Top {
+	if !(limit > p.Base) || limit > p.Top {
 		return
 	}
-	p.LimitRow = row(limit, p.Top, height*4) / 4
+	p.LimitRow = p.row(limit, height*4) / 4
 	for x := range width {
 		p.Rows[p.LimitRow][x] = Cell{R: '─', Gap: true}
 	}
@@ -58,11 +64,11 @@ func (p *Plot) line(points []float64, width, height int, limit float64, ascii bo
 	last := -1
 	for px := range width * 2 {
 		v := at(points, px, width*2)
-		if math.IsNaN(v) {
+		if !finite(v) {
 			last = -1
 			continue
 		}
-		y := row(v, p.Top, height*4)
+		y := p.row(v, height*4)
 		from := y
 		if last >= 0 { // join the dots, or a steep line falls apart
 			from = last
@@ -87,8 +93,9 @@ func (p *Plot) dot(px, py int, hot, ascii bool) {
 	c.Hot = c.Hot || hot
 }
 
-func row(v, top float64, rows int) int {
-	y := int(math.Round((1 - min(max(v/top, 0), 1)) * float64(rows-1)))
+func (p *Plot) row(v float64, rows int) int {
+	share := (v - p.Base) / (p.Top - p.Base)
+	y := int(math.Round((1 - min(max(share, 0), 1)) * float64(rows-1)))
 	return min(max(y, 0), rows-1)
 }
 
@@ -109,9 +116,9 @@ func at(points []float64, px, cols int) float64 {
 	i := min(int(pos), n-2)
 	a, b, f := points[i], points[i+1], pos-float64(i)
 	switch {
-	case f == 0 || math.IsNaN(b) && f < 0.5:
+	case f == 0 || !finite(b) && f < 0.5:
 		return a
-	case math.IsNaN(a) && f > 0.5:
+	case !finite(a) && f > 0.5:
 		return b
 	}
 	return a + (b-a)*f

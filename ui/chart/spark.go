@@ -26,7 +26,7 @@ func Spark(dst []Cell, points []float64, width int, limit float64) []Cell {
 	}
 	top := 0.0
 	for _, v := range points {
-		if v > top {
+		if v > top && finite(v) {
 			top = v
 		}
 	}
@@ -52,12 +52,15 @@ func peak(points []float64, x, width int) float64 {
 	}
 	best := math.NaN()
 	for i := max(from, 0); i < min(to, n); i++ {
-		if v := points[i]; !math.IsNaN(v) && !(v <= best) {
+		if v := points[i]; finite(v) && !(v <= best) {
 			best = v
 		}
 	}
 	return best
 }
+
+// finite reports whether v is a value: NaN is a gap, an infinity no number.
+func finite(v float64) bool { return v-v == 0 }
 
 func level(v, top float64, steps int) int {
 	if top <= 0 || v <= 0 {

@@ -51,11 +51,14 @@ func Fit(cols []Column, width int) []int {
 			widths[i] = c.min()
 		}
 	}
-	for i, c := range cols { // first what each column wants …
-		if shown[i] && left > 0 {
-			more := min(c.Width-widths[i], left)
-			widths[i] += more
-			left -= more
+	for given := true; given && left > 0; { // first what each column wants, fairly …
+		given = false
+		for i, c := range cols {
+			if shown[i] && left > 0 && widths[i] < c.Width {
+				widths[i]++
+				left--
+				given = true
+			}
 		}
 	}
 	growing := 0

@@ -23,7 +23,7 @@ type Canvas struct {
 // NewCanvas returns a canvas of the given size in cells.
 func NewCanvas(width, height int) *Canvas {
 	c := &Canvas{width: max(width, 1), height: max(height, 1)}
-	c.b.Grow(c.width*c.height + c.height*96)
+	c.b.Grow(c.width * c.height * 4)
 	return c
 }
 
@@ -53,8 +53,8 @@ func (c *Canvas) cell(s string, width int, st Style, right bool) {
 	if width <= 0 || c.full() {
 		return
 	}
-	s = c.fit(s, width)
-	free := width - Width(s)
+	s, cells := c.fit(s, width)
+	free := width - cells
 	if right {
 		c.space(free)
 	}
@@ -70,9 +70,9 @@ func (c *Canvas) Text(s string, st Style) {
 	if c.Left() <= 0 || c.full() {
 		return
 	}
-	s = c.fit(s, c.Left())
+	s, cells := c.fit(s, c.Left())
 	c.put(s, st)
-	c.col += Width(s)
+	c.col += cells
 }
 
 // Space writes n empty cells.
@@ -125,15 +125,22 @@ func (c *Canvas) String() string { return c.b.String() }
 
 func (c *Canvas) full() bool { return c.lines >= c.height }
 
-func (c *Canvas) fit(s string, width int) string {
-	if plain(s) && len(s) <= width {
-		return s
+// fit returns s as it may be printed in width cells, and the cells it takes.
+func (c *Canvas) fit(s string, width int) (string, int) {
+	s = Bound(s, width)
+	cells, ok := narrow(s)
+	if !ok {
+		s = Clean(s)
+		cells = Width(s)
 	}
-	s = Cut(Clean(Bound(s, width)), width)
+	if cells > width {
+		s = Cut(s, width)
+		cells = Width(s)
+	}
 	if c.ASCII {
 		s = ASCII(s)
 	}
-	return s
+	return s, cells
 }
 
 func (c *Canvas) put(s string, st Style) {

@@ -24,7 +24,7 @@ const maxMarks = 2
 // removed; tabs and line breaks become spaces; controls (C0, C1), invalid bytes,
 // and characters that reorder or hide text (bidi, zero width) become a middle dot.
 func Clean(s string) string {
-	if plain(s) {
+	if _, ok := narrow(s); ok {
 		return s
 	}
 	s = ansi.Strip(strings.ToValidUTF8(s, string(dot)))
@@ -54,6 +54,25 @@ func plain(s string) bool {
 	return true
 }
 
+// narrow returns the number of characters of s when each of them is known to be
+// harmless and one cell wide: ASCII, Latin letters, and the signs, lines, blocks
+// and dots that the console draws itself. It spares nearly every cell the cost of
+// the Unicode tables.
+func narrow(s string) (cells int, ok bool) {
+	for _, r := range s {
+		switch {
+		case r >= 0x20 && r <= 0x7e:
+		case r >= 0xa1 && r <= 0x17f && r != 0xad:
+		case r >= 0x2190 && r <= 0x2193, r >= 0x2500 && r <= 0x259f, r >= 0x2800 && r <= 0x28ff:
+		case r == '…', r == '−', r == '•':
+		default:
+			return 0, false
+		}
+		cells++
+	}
+	return cells, true
+}
+
 func safe(r rune) rune {
 	switch {
 	case r == '\t' || r == '\n' || r == '\r':
@@ -73,8 +92,8 @@ func variation(r rune) bool {
 
 // Width returns how many terminal cells clean text takes.
 func Width(s string) int {
-	if plain(s) {
-		return len(s)
+	if n, ok := narrow(s); ok {
+		return n
 	}
 	return ansi.StringWidth(s)
 }
