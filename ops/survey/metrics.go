@@ -126,8 +126,8 @@ func (s *Survey) plan(now time.Time) []query {
 	slower, at := s.slower(), tick(now)
 	for _, w := range wanted(sn, s.focus(), now) {
 		known, alive := s.picture.activity.of(w.namespace, w.name, w.dims)
-		if w.every == hotEvery {
-			known, alive = true, true // worth a look even before CloudWatch lists it
+		if w.sure || w.every == hotEvery {
+			known, alive = true, true
 		}
 		if !known {
 			continue

@@ -43,6 +43,9 @@ type query struct {
 type want struct {
 	query
 	every int
+	// sure marks a metric that must exist whatever ListMetrics says, which is up to
+	// a quarter of an hour late with new ones.
+	sure bool
 }
 
 // heat is how closely a resource is followed.
@@ -110,7 +113,7 @@ type wants []want
 
 func (w *wants) add(every int, q query) {
 	if every != never && q.of != "" {
-		*w = append(*w, want{q, every})
+		*w = append(*w, want{query: q, every: every})
 	}
 }
 
@@ -176,6 +179,7 @@ func (w *wants) queue(q ops.Queue, h heat) {
 	n, live := q.Depth().Value()
 	if !live || n > 0 {
 		w.add(h.vital(), of(ops.OldestAge, "ApproximateAgeOfOldestMessage", "Maximum"))
+		(*w)[len(*w)-1].sure = n > 0 // a message has an age
 	}
 	switch {
 	case !live: // its attributes may not be read: the metrics say a part
