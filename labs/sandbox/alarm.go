@@ -47,7 +47,11 @@ type alarm struct {
 	reasonData   string
 	updated      time.Time // of state or reason
 	transitioned time.Time // of the state
-	muted        bool      // a transition's actions wait for the end of a mute
+	waiting      *pastState // a transition whose actions wait for the end of a mute
+
+	breaches       func(float64) bool
+	ignoresMissing bool   // whatever TreatMissingData says
+	broken         string // why the expression cannot be evaluated
 }
 
 func (a *alarm) kind() types.AlarmType {
@@ -61,7 +65,27 @@ func (c *cloudWatch) newAlarms() {
 	c.alarms = alarmBook{byName: map[string]*alarm{}, mutes: map[string]*muteRule{}}
 	r := c.r
 	handle(r, "cloudwatch", "PutMetricAlarm", c.putMetricAlarm)
+	handle(r, "cloudwatch", "PutCompositeAlarm", c.putCompositeAlarm)
 	handle(r, "cloudwatch", "DescribeAlarms", c.describeAlarms)
+	handle(r, "cloudwatch", "DescribeAlarmsForMetric", c.describeAlarmsForMetric)
+	handle(r, "cloudwatch", "DescribeAlarmHistory", c.describeAlarmHistory)
+	handle(r, "cloudwatch", "DeleteAlarms", c.deleteAlarms)
+	handle(r, "cloudwatch", "EnableAlarmActions", func(_ context.Context, in *cloudwatch.EnableAlarmActionsInput) (*cloudwatch.EnableAlarmActionsOutput, error) {
+		return &cloudwatch.EnableAlarmActionsOutput{}, c.switchActions(in.AlarmNames, true)
+	})
+	handle(r, "cloudwatch", "DisableAlarmActions", func(_ context.Context, in *cloudwatch.DisableAlarmActionsInput) (*cloudwatch.DisableAlarmActionsOutput, error) {
+		return &cloudwatch.DisableAlarmActionsOutput{}, c.switchActions(in.AlarmNames, false)
+	})
+	handle(r, "cloudwatch", "SetAlarmState", c.setAlarmState)
+	handle(r, "cloudwatch", "TagResource", c.tagResource)
+	handle(r, "cloudwatch", "UntagResource", c.untagResource)
+	handle(r, "cloudwatch", "ListTagsForResource", c.listTags)
+	handle(r, "cloudwatch", "PutAlarmMuteRule", c.putMuteRule)
+	handle(r, "cloudwatch", "GetAlarmMuteRule", c.getMuteRule)
+	handle(r, "cloudwatch", "ListAlarmMuteRules", c.listMuteRules)
+	handle(r, "cloudwatch", "DeleteAlarmMuteRule", c.deleteMuteRule)
+	r.tagged = append(r.tagged, c.taggedAlarms)
+	r.every(time.Minute, c.evaluateAlarms)
 }
 
 func (b *alarmBook) add(a *alarm) {
@@ -100,16 +124,25 @@ func (c *cloudWatch) putMetricAlarm(_ context.Context, in *cloudwatch.PutMetricA
 	if err != nil {
 		return nil, err
 	}
-	created := a.metric == nil
-	a.metric, a.plan, a.watched = in, plan, watchedOf(plan)
-	a.actionsOn = in.ActionsEnabled == nil || *in.ActionsEnabled
-	a.actions = map[types.StateValue][]string{
-		types.StateValueAlarm:            in.AlarmActions,
-		types.StateValueOk:               in.OKActions,
-		types.StateValueInsufficientData: in.InsufficientDataActions,
+	verb := "updated"
+	if a.metric == nil {
+		verb = "created"
 	}
-	c.recordConfiguration(a, created)
+	a.metric, a.plan, a.watched = in, plan, watchedOf(plan)
+	a.breaches = breach(in.ComparisonOperator, *in.Threshold)
+	a.ignoresMissing = deref(in.Namespace) == "AWS/DynamoDB" // user guide: they ignore missing data, always
+	a.acting(in.ActionsEnabled, in.AlarmActions, in.OKActions, in.InsufficientDataActions)
+	c.recordConfiguration(a, verb)
 	return &cloudwatch.PutMetricAlarmOutput{}, nil
+}
+
+func (a *alarm) acting(on *bool, alarm, ok, insufficient []string) {
+	a.actionsOn = on == nil || *on
+	a.actions = map[types.StateValue][]string{
+		types.StateValueAlarm:            alarm,
+		types.StateValueOk:               ok,
+		types.StateValueInsufficientData: insufficient,
+	}
 }
 
 // configure finds or makes the alarm that is being put.
