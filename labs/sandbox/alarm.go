@@ -45,8 +45,8 @@ type alarm struct {
 	state        types.StateValue
 	reason       string
 	reasonData   string
-	updated      time.Time // of state or reason
-	transitioned time.Time // of the state
+	updated      time.Time  // of state or reason
+	transitioned time.Time  // of the state
 	waiting      *pastState // a transition whose actions wait for the end of a mute
 
 	breaches       func(float64) bool

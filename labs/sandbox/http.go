@@ -219,7 +219,11 @@ func (r *Region) run(ctx context.Context, op *operation, in any) (any, error) {
 		return nil, errReset
 	}
 	var out any
-	r.do(func() { out, err = op.call(ctx, in) })
+	r.do(func() {
+		if err = r.refuses(op, in); err == nil {
+			out, err = op.call(ctx, in)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}

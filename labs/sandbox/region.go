@@ -34,6 +34,7 @@ type Region struct {
 	// deliveries is Firehose itself, for scenarios: see firehoseIn.
 	deliveries any
 	operations map[string]*operation       // "service.Operation"
+	buckets    map[string]*tokenBucket     // what is left of the quotas
 	raw        map[string]http.HandlerFunc // services that answer HTTP themselves, by signing name (s3, lambda)
 	// tagged lists resources with their tags, one lister per service.
 	tagged []func() []taggedResource
@@ -47,6 +48,7 @@ func newRegion(sb *Sandbox, name string) *Region {
 		metrics:    newMetricStore(),
 		receivers:  map[string]func(ops.ARN, delivery) error{},
 		operations: map[string]*operation{},
+		buckets:    map[string]*tokenBucket{},
 		raw:        map[string]http.HandlerFunc{},
 	}
 	sb.mu.Lock()

@@ -37,6 +37,7 @@ type Options struct {
 	Seed     uint64    // makes a run repeatable; 0 is a seed like any other
 	Start    time.Time // the clock's first value; zero: now
 	Live     bool      // after the scenario's history, follow the wall clock
+	Quotas   bool      // throttle callers at AWS's documented request rates
 	AnyHost  bool      // answer requests for any Host header (not only loopback)
 }
 
