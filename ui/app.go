@@ -16,6 +16,8 @@ import (
 // what outlives a screen; what a screen shows is the screen's own business.
 type App struct {
 	opts    Options
+	ctx     context.Context // of everything the console has under way
+	end     context.CancelFunc
 	choices Choices
 	poll    *poller
 	keys    *keymap
@@ -28,7 +30,6 @@ type App struct {
 	menu          *menu    // a short list to pick from, nil when closed
 	note          note
 	switching     string // where a switch under way leads, "" for none
-	quitting      bool
 }
 
 // clockTickedMsg redraws the ages.
@@ -46,7 +47,8 @@ func newApp(ctx context.Context, o Options) *App {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{opts: o, width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
+	ctx, end := context.WithCancel(ctx)
+	a := &App{opts: o, ctx: ctx, end: end, width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
 	keys, err := newKeymap(actions(), o.Config.Keys)
 	a.keys = keys
 	if err != nil {
@@ -82,7 +84,7 @@ func (a *App) clockCmd() tea.Cmd {
 	if a.poll.blur {
 		pace = clockPaceBlur
 	}
-	return tea.Tick(pace, func(time.Time) tea.Msg { return clockTickedMsg{} })
+	return after(a.ctx, pace, clockTickedMsg{})
 }
 
 // look starts a look at the account, unless one is under way.
@@ -178,8 +180,7 @@ func (a *App) do(x Action, key string) tea.Cmd {
 }
 
 func (a *App) quit() tea.Cmd {
-	a.quitting = true
-	a.poll.stop()
+	a.end()
 	return tea.Quit
 }
 

@@ -49,7 +49,7 @@ func benchApp(b *testing.B, queues int) *App {
 	b.Helper()
 	f := &fakeAccount{snapshot: manyQueues(queues)}
 	a := New(sampleOptions(f))
-	b.Cleanup(a.poll.stop)
+	b.Cleanup(a.end)
 	a.Update(tea.WindowSizeMsg{Width: 200, Height: 60})
 	a.show(newPicture(f.snapshot, sampleJudge, sampleNow))
 	a.View()

@@ -50,10 +50,17 @@ func (l *list) parse(s string) {
 	l.filter, l.parsed = s, parseFilter(s, l.cols)
 }
 
+// maxCell bounds how far into a cell a filter looks.
+const maxCell = 1024
+
 // passes reports whether a row of cells passes the filter.
-func (l *list) passes(cell func(col int) string) bool {
+func (l *list) passes(words func(col int) string) bool {
 	if l.parsed.empty() {
 		return true
+	}
+	cell := func(col int) string {
+		s := words(col)
+		return s[:min(len(s), maxCell)]
 	}
 	return l.parsed.match(
 		func(id string) string {

@@ -24,7 +24,7 @@ type console struct {
 func openConsole(t *testing.T, o Options, width, height int) *console {
 	t.Helper()
 	c := &console{t, New(o)}
-	t.Cleanup(c.app.poll.stop)
+	t.Cleanup(c.app.end)
 	c.app.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	c.run(c.app.look(false))
 	return c

@@ -36,8 +36,8 @@ type poller struct {
 	busy   bool
 	paused bool
 	blur   bool
-	slow   int       // throttled looks in a row
-	due    time.Time // when the next look begins
+	slow   int                // throttled looks in a row
+	rouse  context.CancelFunc // ends the wait for the next look
 }
 
 // snapshotLoadedMsg is the answer of one look.
@@ -51,7 +51,7 @@ type snapshotLoadedMsg struct {
 type tickedMsg struct{ epoch, look int }
 
 func newPoller(root context.Context, o Options) *poller {
-	p := &poller{backend: o.Backend, judge: o.Judge, now: o.Now, pace: o.Config.Pace, root: root}
+	p := &poller{backend: o.Backend, judge: o.Judge, now: o.Now, pace: o.Config.Pace, root: root, rouse: func() {}}
 	p.begin()
 	return p
 }
@@ -66,13 +66,12 @@ func (p *poller) begin() {
 	p.ctx, p.cancel = context.WithCancel(p.root)
 }
 
-func (p *poller) stop() { p.cancel() }
-
 // start returns the commands of one look, nil while one is under way.
 func (p *poller) start(ask Ask, before ops.Snapshot) tea.Cmd {
 	if p.busy {
 		return nil
 	}
+	p.rouse()
 	p.busy = true
 	p.look++
 	ask.Blurred, ask.Paused = p.blur, p.paused
@@ -154,9 +153,24 @@ func (p *poller) wait(d time.Duration) tea.Cmd {
 		return nil
 	}
 	d += time.Duration((2*rand.Float64() - 1) * jitter * float64(d))
-	p.due = p.now().Add(d)
-	epoch, look := p.epoch, p.look
-	return tea.Tick(d, func(time.Time) tea.Msg { return tickedMsg{epoch, look} })
+	ctx, rouse := context.WithCancel(p.ctx)
+	p.rouse = rouse
+	return after(ctx, d, tickedMsg{p.epoch, p.look})
+}
+
+// after brings a message when a time has passed, and nothing when the context
+// ends first: a plain tea.Tick would outlive the console.
+func after(ctx context.Context, d time.Duration, msg tea.Msg) tea.Cmd {
+	return func() tea.Msg {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return msg
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // mailbox holds the newest growing snapshot of a look. Older ones that nobody

@@ -37,7 +37,7 @@ const (
 var overviewColumns = []table.Column{
 	colState:  {ID: "state", Title: "STATE", Width: 6},
 	colKind:   {ID: "kind", Title: "KIND", Width: 4},
-	colName:   {ID: "name", Title: "RESOURCE", Width: 26, Min: 14, Grow: true},
+	colName:   {ID: "name", Title: "RESOURCE", Width: 28, Min: 14, Comfort: 22, Grow: true},
 	colNumber: {ID: "number", Title: "LAG/DEPTH", Width: 26, Min: 21},
 	colLimit:  {ID: "limit", Title: "vs LIMIT", Width: 13, Min: 11, Priority: 2},
 	colSpark:  {ID: "hour", Title: "1h", Width: 30, Min: 8, Priority: 3},

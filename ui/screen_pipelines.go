@@ -20,7 +20,7 @@ type pipelines struct {
 
 // mapNode is one line of the map.
 type mapNode struct {
-	id    string // pipeline and place in it: a resource may appear twice
+	id    string // the arrow that leads here: a resource may appear twice
 	arn   ops.ARN
 	stem  string // tree lines before the name
 	how   ops.LinkKind
@@ -90,10 +90,10 @@ func (s *pipelines) Draw(c *text.Canvas, height int, l light) {
 func drawnMap(p *picture) []mapNode {
 	var out []mapNode
 	for _, pipe := range p.pipelines {
-		w := mapWriter{pic: p, pipe: string(pipe.Nodes[0]), seen: map[ops.ARN]bool{}}
+		w := mapWriter{pic: p, seen: map[ops.ARN]bool{}}
 		for _, a := range pipe.Nodes {
 			if !w.seen[a] {
-				w.write(a, "", "", "")
+				w.write("", a, "", "", "")
 			}
 		}
 		out = append(out, w.nodes...)
@@ -103,7 +103,6 @@ func drawnMap(p *picture) []mapNode {
 
 type mapWriter struct {
 	pic   *picture
-	pipe  string
 	seen  map[ops.ARN]bool
 	nodes []mapNode
 }
@@ -112,11 +111,11 @@ type mapWriter struct {
 // could not show it.
 const maxDepth = 24
 
-func (w *mapWriter) write(a ops.ARN, stem, below string, how ops.LinkKind) {
+func (w *mapWriter) write(from, a ops.ARN, stem, below string, how ops.LinkKind) {
 	again := w.seen[a]
 	w.seen[a] = true
 	w.nodes = append(w.nodes, mapNode{
-		id:  w.pipe + "/" + stemID(len(w.nodes)) + " " + string(a),
+		id:  string(from) + "|" + string(how) + " " + string(a),
 		arn: a, stem: stem, how: how, again: again, head: how == "",
 	})
 	if again || len([]rune(below)) > maxDepth*2 {
@@ -128,11 +127,9 @@ func (w *mapWriter) write(a ops.ARN, stem, below string, how ops.LinkKind) {
 		if i == len(links)-1 {
 			branch, next = "└ ", "  "
 		}
-		w.write(l.To, below+branch, below+next, l.Kind)
+		w.write(a, l.To, below+branch, below+next, l.Kind)
 	}
 }
-
-func stemID(n int) string { return string(rune('0' + n%64)) }
 
 // mapRows is the map as the source of its table.
 type mapRows struct{ *pipelines }

@@ -11,12 +11,18 @@ type Column struct {
 	Title string
 	Width int // the width it wants, in cells
 	Min   int // the width below which it is dropped; 0: Width
+	// Comfort is the width it should have before luxury columns are shown; 0: the least.
+	Comfort int
 	// Priority says what goes first when the screen is narrow: the largest
 	// number is dropped first, 0 never.
 	Priority int
 	Grow     bool // takes what is left over
 	Right    bool // right-aligned title
 }
+
+// Luxury is the priority from which a column is shown only where the others are
+// comfortable.
+const Luxury = 5
 
 func (c Column) min() int {
 	if c.Min > 0 {
@@ -32,26 +38,26 @@ func Fit(cols []Column, width int) []int {
 	for i := range cols {
 		shown[i] = true
 	}
-	for need(cols, shown) > width {
-		worst := -1
-		for i, c := range cols {
-			if shown[i] && c.Priority > 0 && (worst < 0 || c.Priority > cols[worst].Priority) {
-				worst = i
-			}
-		}
-		if worst < 0 {
-			break
-		}
-		shown[worst] = false
+	comfort := func(c Column) int { return max(c.min(), c.Comfort) }
+	for need(cols, shown, comfort) > width && drop(cols, shown, Luxury) {
+	}
+	for need(cols, shown, Column.min) > width && drop(cols, shown, 1) {
 	}
 	widths := make([]int, len(cols))
-	left := width - need(cols, shown)
+	left := width - need(cols, shown, Column.min)
 	for i, c := range cols {
 		if shown[i] {
 			widths[i] = c.min()
 		}
 	}
-	for given := true; given && left > 0; { // first what each column wants, fairly …
+	for i, c := range cols { // first comfort …
+		if shown[i] && widths[i] < c.Comfort {
+			more := min(c.Comfort-widths[i], left)
+			widths[i] += more
+			left -= more
+		}
+	}
+	for given := true; given && left > 0; { // … then what each column wants, fairly …
 		given = false
 		for i, c := range cols {
 			if shown[i] && left > 0 && widths[i] < c.Width {
@@ -78,11 +84,25 @@ func Fit(cols []Column, width int) []int {
 	return widths
 }
 
-func need(cols []Column, shown []bool) int {
+// drop hides the shown column of the largest priority, if that is at least from.
+func drop(cols []Column, shown []bool, from int) bool {
+	worst := -1
+	for i, c := range cols {
+		if shown[i] && c.Priority >= from && (worst < 0 || c.Priority > cols[worst].Priority) {
+			worst = i
+		}
+	}
+	if worst >= 0 {
+		shown[worst] = false
+	}
+	return worst >= 0
+}
+
+func need(cols []Column, shown []bool, width func(Column) int) int {
 	sum := -1
 	for i, c := range cols {
 		if shown[i] {
-			sum += c.min() + 1
+			sum += width(c) + 1
 		}
 	}
 	return max(sum, 0)
