@@ -17,6 +17,16 @@ type Scenario struct {
 // scenarios is THE list.
 var scenarios = []Scenario{
 	{Name: "", About: "an empty account"},
+	{
+		Name:    "incident",
+		About:   "the shop on a bad day: a stuck stream consumer, a denied delivery, filling and expiring dead-letter queues",
+		History: incidentHistory, Build: staged(incidentHistory, incident),
+	},
+	{
+		Name:    "calm",
+		About:   "a healthy web shop: clicks, orders, payments, uploads; nothing wrong",
+		History: shopHistory, Build: staged(shopHistory, calm),
+	},
 }
 
 // Scenarios lists what New accepts, without the empty account.
