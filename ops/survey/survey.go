@@ -136,8 +136,6 @@ func (s *Survey) Collect(ctx context.Context, ask Ask, partial func(ops.Snapshot
 // LastKnown returns the picture that an earlier run left on disk, marked as
 // recalled. ok is false when there is none.
 func (s *Survey) LastKnown() (last ops.Snapshot, ok bool) {
-	s.looking.Lock()
-	defer s.looking.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.recall()
