@@ -91,7 +91,7 @@ func (p place) build(t testing.TB) {
 		DestinationConfig: &lambdatypes.DestinationConfig{OnFailure: &lambdatypes.OnFailure{Destination: aws.String(string(queueARN("async-dead")))}}}))
 	ok(l.CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{FunctionName: aws.String("worker"), EventSourceArn: aws.String(string(queueARN("orders")))}))
 	ok(l.CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{FunctionName: aws.String("reader"), EventSourceArn: aws.String(string(arn("kinesis", "stream/clicks"))),
-		StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, MaximumRecordAgeInSeconds: aws.Int32(7200),
+		StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(1), MaximumRecordAgeInSeconds: aws.Int32(7200),
 		DestinationConfig: &lambdatypes.DestinationConfig{OnFailure: &lambdatypes.OnFailure{Destination: aws.String(string(queueARN("mapping-dead")))}}}))
 	p.Advance(2 * time.Minute)
 }
