@@ -213,3 +213,203 @@ func FuzzUnchunk(f *testing.F) {
 		}
 	})
 }
+
+func TestS3Versions(t *testing.T) {
+	_, c := aBucket(t)
+	ctx, bucket, key := t.Context(), aws.String("archive"), aws.String("k")
+	putObject(t, c, "k", "zero")
+	if _, err := c.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}}); err != nil {
+		t.Fatal(err)
+	}
+	putObject(t, c, "k", "one")
+	gone, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: bucket, Key: key})
+	if err != nil || !aws.ToBool(gone.DeleteMarker) {
+		t.Fatal(gone, err)
+	}
+	if _, err := getObject(t, c, &s3.GetObjectInput{Key: key}); codeOf(err) != "NoSuchKey" {
+		t.Errorf("behind a delete marker: %v", err)
+	}
+	if list, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: bucket}); err != nil || len(list.Contents) != 0 {
+		t.Errorf("listed behind a delete marker: %v, %v", list, err)
+	}
+	p := s3.NewListObjectVersionsPaginator(c, &s3.ListObjectVersionsInput{Bucket: bucket, MaxKeys: aws.Int32(1)})
+	var bodies []string
+	markers := 0
+	for p.HasMorePages() {
+		page, err := p.NextPage(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		markers += len(page.DeleteMarkers)
+		for _, v := range page.Versions {
+			body, err := getObject(t, c, &s3.GetObjectInput{Key: key, VersionId: v.VersionId})
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies = append(bodies, body)
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "zero"}, bodies); diff != "" || markers != 1 {
+		t.Errorf("%d markers, %s", markers, diff)
+	}
+	if _, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: bucket, Key: key, VersionId: gone.VersionId}); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := getObject(t, c, &s3.GetObjectInput{Key: key}); err != nil || body != "one" {
+		t.Errorf("without the delete marker: %q, %v", body, err)
+	}
+}
+
+// Objects in GLACIER have to be restored before they can be read.
+func TestS3ArchivedObjects(t *testing.T) {
+	sb, c := aBucket(t)
+	ctx, bucket, key := t.Context(), aws.String("archive"), aws.String("k")
+	if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader("old"), StorageClass: types.StorageClassGlacier}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := getObject(t, c, &s3.GetObjectInput{Key: key}); codeOf(err) != "InvalidObjectState" {
+		t.Errorf("reading an archived object: %v", err)
+	}
+	restore := &s3.RestoreObjectInput{Bucket: bucket, Key: key, RestoreRequest: &types.RestoreRequest{Days: aws.Int32(1), GlacierJobParameters: &types.GlacierJobParameters{Tier: types.TierExpedited}}}
+	if _, err := c.RestoreObject(ctx, restore); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RestoreObject(ctx, restore); codeOf(err) != "RestoreAlreadyInProgress" {
+		t.Errorf("restoring twice: %v", err)
+	}
+	head, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key})
+	if err != nil || head.StorageClass != types.StorageClassGlacier || *head.Restore != `ongoing-request="true"` || *head.ContentLength != 3 {
+		t.Errorf("head: %+v, %v", head, err)
+	}
+	sb.Advance(5 * time.Minute)
+	if body, err := getObject(t, c, &s3.GetObjectInput{Key: key}); err != nil || body != "old" {
+		t.Errorf("after the restore: %q, %v", body, err)
+	}
+	sb.Advance(25 * time.Hour)
+	if _, err := getObject(t, c, &s3.GetObjectInput{Key: key}); codeOf(err) != "InvalidObjectState" {
+		t.Errorf("a day later: %v", err)
+	}
+}
+
+func TestS3Errors(t *testing.T) {
+	sb, c := aBucket(t)
+	ctx, bucket := t.Context(), aws.String("archive")
+	putObject(t, c, "k", "body")
+	etag := aws.String(`"841a2d689ad86bd1611447453c22c6fc"`)
+	other := s3.NewFromConfig(sb.Config(), func(o *s3.Options) { o.Region, o.RetryMaxAttempts = "us-east-2", 1 })
+	for what, got := range map[string]struct {
+		err  error
+		want string
+	}{
+		"no such bucket": {func() error {
+			_, e := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String("nobody")})
+			return e
+		}(), "NoSuchBucket"},
+		"head of nothing": {func() error {
+			_, e := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: aws.String("no")})
+			return e
+		}(), "NotFound"},
+		"twice": {func() error {
+			_, e := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: bucket, CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: HomeRegion}})
+			return e
+		}(), "BucketAlreadyOwnedByYou"},
+		"elsewhere": {func() error {
+			_, e := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("new"), CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: "us-west-1"}})
+			return e
+		}(), "IllegalLocationConstraintException"},
+		"bad name": {func() error {
+			_, e := c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("1.2.3.4")})
+			return e
+		}(), "InvalidBucketName"},
+		"not empty":    {func() error { _, e := c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: bucket}); return e }(), "BucketNotEmpty"},
+		"wrong region": {func() error { _, e := other.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: bucket}); return e }(), "PermanentRedirect"},
+		"changed since": {func() error {
+			_, e := getObject(t, c, &s3.GetObjectInput{Key: aws.String("k"), IfMatch: aws.String(`"x"`)})
+			return e
+		}(), "PreconditionFailed"},
+		"unchanged": {func() error {
+			_, e := getObject(t, c, &s3.GetObjectInput{Key: aws.String("k"), IfMatch: etag})
+			return e
+		}(), ""},
+		"beyond the end": {func() error {
+			_, e := getObject(t, c, &s3.GetObjectInput{Key: aws.String("k"), Range: aws.String("bytes=9-")})
+			return e
+		}(), "InvalidRange"},
+		"exists already": {func() error {
+			_, e := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("k"), IfNoneMatch: aws.String("*"), Body: strings.NewReader("")})
+			return e
+		}(), "PreconditionFailed"},
+		"corrupt": {func() error {
+			_, e := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("k2"), ChecksumSHA256: aws.String("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), Body: strings.NewReader("x")})
+			return e
+		}(), "BadDigest"},
+		"an ACL": {func() error {
+			_, e := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("k3"), ACL: types.ObjectCannedACLPublicRead, Body: strings.NewReader("x")})
+			return e
+		}(), "NotImplemented"},
+		"an unknown operation": {func() error { _, e := c.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: bucket}); return e }(), "NotImplemented"},
+		"no tags":              {func() error { _, e := c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: bucket}); return e }(), "NoSuchTagSet"},
+	} {
+		if codeOf(got.err) != got.want || got.want == "" && got.err != nil {
+			t.Errorf("%s: got %v, want %s", what, got.err, got.want)
+		}
+	}
+	sb.SetFaults(Fault{Kind: Throttle, Service: "s3", Operation: "HeadBucket"}, Fault{Kind: ResetAfter, Service: "s3", Operation: "PutObject"})
+	if _, err := c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: bucket}); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("throttled: %v", err)
+	}
+	if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("after"), Body: strings.NewReader("x")}); err == nil || !strings.Contains(err.Error(), "connection reset") {
+		t.Errorf("reset: %v", err)
+	}
+	if body, err := getObject(t, c, &s3.GetObjectInput{Key: aws.String("after")}); err != nil || body != "x" {
+		t.Errorf("the put took effect: %q, %v", body, err)
+	}
+}
+
+func TestS3CopyAndDeleteMany(t *testing.T) {
+	_, c := aBucket(t)
+	ctx, bucket := t.Context(), aws.String("archive")
+	putObject(t, c, "a", "body")
+	if _, err := c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("b"), CopySource: aws.String("archive/a")}); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := getObject(t, c, &s3.GetObjectInput{Key: aws.String("b")}); err != nil || body != "body" {
+		t.Errorf("the copy: %q, %v", body, err)
+	}
+	out, err := c.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("a")}, {Key: aws.String("b")}, {Key: aws.String("none")}}}})
+	if err != nil || len(out.Deleted) != 3 || len(out.Errors) != 0 {
+		t.Errorf("got %+v, %v", out, err)
+	}
+	if _, err := c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: bucket}); err != nil {
+		t.Errorf("an empty bucket: %v", err)
+	}
+}
+
+func TestS3BucketsAreOneNamespace(t *testing.T) {
+	sb, c := aBucket(t)
+	ctx := t.Context()
+	other := s3.NewFromConfig(sb.Config(), func(o *s3.Options) { o.Region, o.RetryMaxAttempts = "us-east-1", 1 })
+	for _, n := range []string{"b1", "b2", "b3"} {
+		if _, err := other.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(n + "-east")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := s3.NewListBucketsPaginator(c, &s3.ListBucketsInput{MaxBuckets: aws.Int32(3)})
+	got := map[string]string{}
+	for p.HasMorePages() {
+		page, err := p.NextPage(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range page.Buckets {
+			got[*b.Name] = *b.BucketRegion
+		}
+	}
+	if len(got) != 4 || got["archive"] != HomeRegion || got["b3-east"] != "us-east-1" {
+		t.Errorf("got %v", got)
+	}
+	where, err := c.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: aws.String("archive")})
+	if err != nil || where.LocationConstraint != HomeRegion {
+		t.Errorf("location %v, %v", where, err)
+	}
+}
