@@ -157,6 +157,10 @@ func (f failure) webPage() *ops.Problem {
 		}
 		return nil
 	}
+	var api smithy.APIError
+	if errors.As(f.err, &api) && !madeUp(api.ErrorCode(), code) {
+		return nil // a real error under the name of a web page: an emulator
+	}
 	switch {
 	case code == http.StatusNotFound || code == http.StatusNotImplemented || code == http.StatusMethodNotAllowed:
 		if f.at.Endpoint != "" && f.call != "STS GetCallerIdentity" {
@@ -171,6 +175,12 @@ func (f failure) notAWS(with string) *ops.Problem {
 		return &ops.Problem{Fault: ops.FaultNotAWS, What: fmt.Sprintf("something between here and AWS answers %s with %s", f.call, with), Hint: "check the proxy (HTTPS_PROXY) or the captive portal of this network"}
 	}
 	return &ops.Problem{Fault: ops.FaultNotAWS, What: fmt.Sprintf("%s answers with %s: it is no AWS endpoint", f.at.Endpoint, with), Hint: "check --endpoint-url and AWS_ENDPOINT_URL"}
+}
+
+// madeUp reports whether the SDK made the error code from the HTTP status because
+// it found none in the body.
+func madeUp(code string, status int) bool {
+	return code == "UnknownError" || code == strings.ReplaceAll(http.StatusText(status), " ", "")
 }
 
 func isWebPage(h http.Header) bool {

@@ -28,8 +28,8 @@ func listQueues(ctx context.Context, c *Cloud) error {
 	return err
 }
 
-func listBuckets(ctx context.Context, c *Cloud) error {
-	_, err := s3.NewFromConfig(c.Config()).ListBuckets(ctx, &s3.ListBucketsInput{})
+func bucketNotifications(ctx context.Context, c *Cloud) error {
+	_, err := s3.NewFromConfig(c.Config()).GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: aws.String("bucket")})
 	return err
 }
 
@@ -61,6 +61,15 @@ func webPage(code int) http.HandlerFunc {
 	}
 }
 
+// calledPage is what an emulator does that forgets the content type.
+func calledPage(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		io.WriteString(w, body) //nolint:errcheck
+	}
+}
+
 func xmlError(status int, code, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/xml")
@@ -87,33 +96,34 @@ func TestExplainAnswers(t *testing.T) {
 		what   string // a part of the sentence
 		hint   string // a part of the hint
 	}{
-		"expired token":         {jsonAnswer(403, `{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}`), listQueues, ops.FaultExpired, "expired", "aws sso login"},
-		"expired token, query":  {xmlError(403, "ExpiredToken", "expired"), listTopics, ops.FaultExpired, "expired", "aws sso login"},
-		"unknown key":           {xmlError(403, "InvalidClientTokenId", "The security token included in the request is invalid."), whoAmI, ops.FaultNoCreds, "InvalidClientTokenId", "eu-west-1 is enabled"},
-		"unknown key, json":     {jsonAnswer(400, `{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"invalid"}`), listQueues, ops.FaultNoCreds, "does not accept", "access key"},
-		"wrong secret":          {xmlError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match"), listTopics, ops.FaultNoCreds, "does not accept", "secret"},
-		"denied":                {jsonAnswer(400, `{"__type":"AccessDeniedException","message":"User: arn:aws:iam::1:user/x is not authorized to perform: sqs:listqueues on resource: *"}`), listQueues, ops.FaultDenied, "sqs:listqueues", "kxops policy look"},
-		"denied without action": {s3Error(403, "AccessDenied", "Access Denied"), listBuckets, ops.FaultDenied, "s3:ListAllMyBuckets", "kxops policy look"},
-		"denied for good":       {jsonAnswer(400, `{"__type":"AccessDeniedException","message":"User: x is not authorized to perform: sqs:ListQueues with an explicit deny in a service control policy"}`), listQueues, ops.FaultDenied, "sqs:ListQueues", "service control policy"},
-		"denied by status":      {jsonAnswer(403, `{"__type":"Whatever","message":"no"}`), listQueues, ops.FaultDenied, "denied", "sqs:ListQueues"},
-		"throttled":             {jsonAnswer(400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`), listQueues, ops.FaultThrottled, "throttles SQS ListQueues", "quota"},
-		"throttled by lambda":   {jsonAnswer(429, `{"Type":"User","message":"Rate exceeded"}`), listFunctions, ops.FaultThrottled, "throttles", "quota"},
-		"skewed":                {s3Error(403, "RequestTimeTooSkewed", "The difference is too large"), listBuckets, ops.FaultClock, "clock", "NTP"},
-		"signature too old":     {jsonAnswer(403, `{"__type":"InvalidSignatureException","message":"Signature expired: 20261122T000000Z is now earlier than 20261122T001000Z"}`), listQueues, ops.FaultClock, "clock", "NTP"},
-		"signature too young":   {xmlError(403, "SignatureDoesNotMatch", "Signature not yet current: 1 is still later than 2"), listTopics, ops.FaultClock, "clock", "NTP"},
-		"unknown operation":     {jsonAnswer(400, `{"__type":"UnknownOperationException"}`), listQueues, ops.FaultUnsupported, "SQS ListQueues is not supported", "rest stands"},
-		"invalid action":        {xmlError(400, "InvalidAction", "Could not find operation"), listTopics, ops.FaultUnsupported, "not supported", "rest stands"},
-		"not implemented":       {s3Error(501, "NotImplemented", "later"), listBuckets, ops.FaultUnsupported, "not supported", "rest stands"},
-		"404 web page":          {webPage(404), listMetrics, ops.FaultUnsupported, "CloudWatch ListMetrics is not supported", "KXOPS_CLOUDWATCH_PROTOCOL"},
-		"501 web page":          {webPage(501), listQueues, ops.FaultUnsupported, "not supported", "rest stands"},
-		"404 web page for STS":  {webPage(404), whoAmI, ops.FaultNotAWS, "is no AWS endpoint", "--endpoint-url"},
-		"200 web page":          {webPage(200), listQueues, ops.FaultNotAWS, "web page", "--endpoint-url"},
-		"200 web page from S3":  {webPage(200), listBuckets, ops.FaultNotAWS, "web page", "--endpoint-url"},
-		"403 web page":          {webPage(403), listQueues, ops.FaultNotAWS, "web page", "--endpoint-url"},
-		"200 garbage":           {jsonAnswer(200, `pong`), listQueues, ops.FaultNotAWS, "no AWS endpoint", "--endpoint-url"},
-		"missing queue":         {jsonAnswer(400, `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}`), listQueues, ops.FaultNotFound, "does not exist", "deleted"},
-		"other region":          {xmlError(400, "AuthorizationHeaderMalformed", "expecting us-east-1"), listTopics, ops.FaultRegion, "eu-west-1", "region"},
-		"any other code":        {jsonAnswer(400, `{"__type":"InvalidParameterValue","message":"MaxResults is 0"}`), listQueues, ops.FaultOther, "InvalidParameterValue: MaxResults is 0", ""},
+		"expired token":          {jsonAnswer(403, `{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}`), listQueues, ops.FaultExpired, "expired", "aws sso login"},
+		"expired token, query":   {xmlError(403, "ExpiredToken", "expired"), listTopics, ops.FaultExpired, "expired", "aws sso login"},
+		"unknown key":            {xmlError(403, "InvalidClientTokenId", "The security token included in the request is invalid."), whoAmI, ops.FaultNoCreds, "InvalidClientTokenId", "eu-west-1 is enabled"},
+		"unknown key, json":      {jsonAnswer(400, `{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"invalid"}`), listQueues, ops.FaultNoCreds, "does not accept", "access key"},
+		"wrong secret":           {xmlError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match"), listTopics, ops.FaultNoCreds, "does not accept", "secret"},
+		"denied":                 {jsonAnswer(400, `{"__type":"AccessDeniedException","message":"User: arn:aws:iam::1:user/x is not authorized to perform: sqs:listqueues on resource: *"}`), listQueues, ops.FaultDenied, "sqs:listqueues", "kxops policy look"},
+		"denied without action":  {s3Error(403, "AccessDenied", "Access Denied"), bucketNotifications, ops.FaultDenied, "s3:GetBucketNotification", "kxops policy look"},
+		"denied for good":        {jsonAnswer(400, `{"__type":"AccessDeniedException","message":"User: x is not authorized to perform: sqs:ListQueues with an explicit deny in a service control policy"}`), listQueues, ops.FaultDenied, "sqs:ListQueues", "service control policy"},
+		"denied by status":       {jsonAnswer(403, `{"__type":"Whatever","message":"no"}`), listQueues, ops.FaultDenied, "denied", "sqs:ListQueues"},
+		"throttled":              {jsonAnswer(400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`), listQueues, ops.FaultThrottled, "throttles SQS ListQueues", "quota"},
+		"throttled by lambda":    {jsonAnswer(429, `{"Type":"User","message":"Rate exceeded"}`), listFunctions, ops.FaultThrottled, "throttles", "quota"},
+		"skewed":                 {s3Error(403, "RequestTimeTooSkewed", "The difference is too large"), bucketNotifications, ops.FaultClock, "clock", "NTP"},
+		"signature too old":      {jsonAnswer(403, `{"__type":"InvalidSignatureException","message":"Signature expired: 20261122T000000Z is now earlier than 20261122T001000Z"}`), listQueues, ops.FaultClock, "clock", "NTP"},
+		"signature too young":    {xmlError(403, "SignatureDoesNotMatch", "Signature not yet current: 1 is still later than 2"), listTopics, ops.FaultClock, "clock", "NTP"},
+		"unknown operation":      {jsonAnswer(400, `{"__type":"UnknownOperationException"}`), listQueues, ops.FaultUnsupported, "SQS ListQueues is not supported", "rest stands"},
+		"invalid action":         {xmlError(400, "InvalidAction", "Could not find operation"), listTopics, ops.FaultUnsupported, "not supported", "rest stands"},
+		"not implemented":        {s3Error(501, "NotImplemented", "later"), bucketNotifications, ops.FaultUnsupported, "not supported", "rest stands"},
+		"404 web page":           {webPage(404), listMetrics, ops.FaultUnsupported, "CloudWatch ListMetrics is not supported", "KXOPS_CLOUDWATCH_PROTOCOL"},
+		"501 web page":           {webPage(501), listQueues, ops.FaultUnsupported, "not supported", "rest stands"},
+		"404 web page for STS":   {webPage(404), whoAmI, ops.FaultNotAWS, "is no AWS endpoint", "--endpoint-url"},
+		"200 web page":           {webPage(200), listQueues, ops.FaultNotAWS, "web page", "--endpoint-url"},
+		"200 web page from S3":   {webPage(200), bucketNotifications, ops.FaultNotAWS, "web page", "--endpoint-url"},
+		"403 web page":           {webPage(403), listQueues, ops.FaultNotAWS, "web page", "--endpoint-url"},
+		"an error called a page": {calledPage(400, `{"__type":"QueueDoesNotExist","message":"no"}`), listQueues, ops.FaultNotFound, "does not exist", "deleted"},
+		"200 garbage":            {jsonAnswer(200, `pong`), listQueues, ops.FaultNotAWS, "no AWS endpoint", "--endpoint-url"},
+		"missing queue":          {jsonAnswer(400, `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}`), listQueues, ops.FaultNotFound, "does not exist", "deleted"},
+		"other region":           {xmlError(400, "AuthorizationHeaderMalformed", "expecting us-east-1"), listTopics, ops.FaultRegion, "eu-west-1", "region"},
+		"any other code":         {jsonAnswer(400, `{"__type":"InvalidParameterValue","message":"MaxResults is 0"}`), listQueues, ops.FaultOther, "InvalidParameterValue: MaxResults is 0", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +158,13 @@ func check(t *testing.T, p *ops.Problem, fault ops.Fault, what, hint string) {
 	}
 	if strings.HasSuffix(p.What, ".") || strings.Contains(p.What, "\n") {
 		t.Errorf("not one sentence without a final dot: %q", p.What)
+	}
+}
+
+func TestGoodJSONUnderTheNameOfAWebPageIsGood(t *testing.T) {
+	s := newStub(t, calledPage(200, `{"QueueUrls":[]}`))
+	if err := listQueues(t.Context(), openOnce(t, s.URL)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -109,10 +109,12 @@ func (g *gate) attempt(ctx context.Context, in middleware.FinalizeInput, next mi
 }
 
 // doubt looks at an answer that could be read: the S3 client takes a web page for
-// an account without buckets.
+// an empty answer, so a bucket would seem to have no notifications. The other
+// clients fail on one by themselves, and an emulator may send good JSON under the
+// name of a web page.
 func (g *gate) doubt(c *Call, metadata middleware.Metadata) error {
 	raw, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response)
-	if !ok || !isWebPage(raw.Header) || c.Operation == "GetObject" { // an object may well be a web page
+	if !ok || c.Service != "S3" || c.Operation == "GetObject" || !isWebPage(raw.Header) { // an object may well be a web page
 		return nil
 	}
 	f := failure{call: c.Service + " " + c.Operation, at: g.at}

@@ -59,15 +59,6 @@ func TestRegionsAreWellFormedAndSorted(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	if got := ops.Nearest("eu-wset-1", regionNames(), 1); got[0] != "eu-west-1" {
-		t.Errorf("nearest = %v", got)
-	}
-	if got := ops.Nearest("x", []string{"y"}, 3); len(got) != 1 {
-		t.Errorf("nearest = %v", got)
-	}
-}
-
 func TestQuotasNameListedOperations(t *testing.T) {
 	for _, q := range Quotas {
 		if q.Source == "" || q.PerSecond <= 0 {

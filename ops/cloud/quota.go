@@ -32,19 +32,15 @@ var Quotas = []Quota{
 	{"Kinesis", "ListStreams", 5, false, "Kinesis API reference, ListStreams: 5 transactions per second per account"},
 	{"Kinesis", "DescribeStreamSummary", 20, false, "Kinesis API reference, DescribeStreamSummary: 20 per second per account"},
 	{"Kinesis", "ListStreamConsumers", 5, true, "Kinesis API reference, ListStreamConsumers: 5 per second per stream"},
-	{"Kinesis", "ListShards", 1000, true, "Kinesis API reference, ListShards: 1000 per second per data stream"},
 	{"Kinesis", "ListChannels", 5, false, "Kinesis API reference, ListChannels: 5 per second per account"},
 	{"Firehose", "DescribeDeliveryStream", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"Firehose", "ListDeliveryStreams", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"SNS", "ListTopics", 30, false, "SNS API reference, ListTopics: throttled at 30 per second"},
 	{"SNS", "ListSubscriptions", 30, false, "SNS API reference, ListSubscriptions: throttled at 30 per second"},
-	{"SNS", "ListSubscriptionsByTopic", 30, false, "SNS API reference, ListSubscriptionsByTopic: throttled at 30 per second"},
 	{"Lambda", "", 15, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 15 per second across the control plane, not per API"},
 	{"CloudWatch", "GetMetricData", 500, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "ListMetrics", 25, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "DescribeAlarms", 9, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
-	{"CloudWatch", "DescribeAlarmHistory", 20, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
-	{"Resource Groups Tagging API", "GetResources", 15, false, "https://docs.aws.amazon.com/general/latest/gr/arg.html"},
 }
 
 // quotas hands out turns. A nil *quotas never waits.
@@ -104,11 +100,8 @@ func quotaOf(service, operation string) (Quota, bool) {
 
 // quotaKey names the resource of a call whose quota is per resource.
 func quotaKey(input any) string {
-	switch in := input.(type) {
-	case *kinesis.ListStreamConsumersInput:
+	if in, ok := input.(*kinesis.ListStreamConsumersInput); ok {
 		return aws.ToString(in.StreamARN)
-	case *kinesis.ListShardsInput:
-		return aws.ToString(in.StreamARN) + aws.ToString(in.StreamName)
 	}
 	return ""
 }

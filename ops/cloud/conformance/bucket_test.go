@@ -1,0 +1,72 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"kxops/labs/sandbox"
+)
+
+func (x *run) bucket() string {
+	name := x.name("bucket")
+	_, err := x.set.s3.CreateBucket(x.ctx, &s3.CreateBucketInput{
+		Bucket:                    &name,
+		CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: sandbox.HomeRegion},
+	})
+	x.must("CreateBucket", err)
+	x.after(func(ctx context.Context) error {
+		_, err := x.set.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name})
+		return err
+	})
+	return name
+}
+
+var bucketCases = []oneCase{
+	{name: "says what a bucket notifies", service: "S3", operation: "GetBucketNotificationConfiguration", run: func(x *run) {
+		bucket := x.bucket()
+		queue, arn := x.queue(map[string]string{"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sqs:SendMessage","Resource":"*"}]}`})
+		_ = queue
+		_, err := x.set.s3.PutBucketNotificationConfiguration(x.ctx, &s3.PutBucketNotificationConfigurationInput{
+			Bucket: &bucket,
+			NotificationConfiguration: &types.NotificationConfiguration{QueueConfigurations: []types.QueueConfiguration{{
+				QueueArn: &arn,
+				Events:   []types.Event{"s3:ObjectCreated:*"},
+				Filter: &types.NotificationConfigurationFilter{Key: &types.S3KeyFilter{FilterRules: []types.FilterRule{
+					{Name: types.FilterRuleNamePrefix, Value: aws.String("in/")}, {Name: types.FilterRuleNameSuffix, Value: aws.String(".gz")},
+				}}},
+			}}},
+		})
+		x.must("PutBucketNotificationConfiguration", err)
+		out, err := x.s3.GetBucketNotificationConfiguration(x.ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: &bucket})
+		x.must("GetBucketNotificationConfiguration", err)
+		if len(out.QueueConfigurations) != 1 {
+			x.fatalf("%d queue notifications, want 1", len(out.QueueConfigurations))
+		}
+		q := out.QueueConfigurations[0]
+		equal(x, "target", aws.ToString(q.QueueArn), arn)
+		if len(q.Events) != 1 || q.Events[0] != "s3:ObjectCreated:*" {
+			x.errorf("events are %v", q.Events)
+		}
+		if q.Filter == nil || q.Filter.Key == nil || len(q.Filter.Key.FilterRules) != 2 {
+			x.errorf("filter is %+v, want prefix and suffix", q.Filter)
+		}
+	}},
+	{name: "a bucket without notifications has none", service: "S3", operation: "GetBucketNotificationConfiguration", run: func(x *run) {
+		bucket := x.bucket()
+		out, err := x.s3.GetBucketNotificationConfiguration(x.ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: &bucket})
+		x.must("GetBucketNotificationConfiguration", err)
+		equal(x, "notifications", len(out.QueueConfigurations)+len(out.TopicConfigurations)+len(out.LambdaFunctionConfigurations), 0)
+	}},
+	{name: "a missing bucket is NoSuchBucket", service: "S3", operation: "GetBucketNotificationConfiguration", run: func(x *run) {
+		_, err := x.s3.GetBucketNotificationConfiguration(x.ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: aws.String(x.name("none"))})
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != "NoSuchBucket" {
+			x.errorf("err = %v", err)
+		}
+	}},
+}

@@ -1,0 +1,111 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+)
+
+// stream makes a stream and waits until it can be used. It returns name and ARN.
+func (x *run) stream(shards int32) (name, arn string) {
+	name = x.name("stream")
+	_, err := x.set.kinesis.CreateStream(x.ctx, &kinesis.CreateStreamInput{StreamName: &name, ShardCount: &shards})
+	x.must("CreateStream", err)
+	x.after(func(ctx context.Context) error {
+		_, err := x.set.kinesis.DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &name, EnforceConsumerDeletion: aws.Bool(true)})
+		return err
+	})
+	x.until("the stream is active", func() (bool, error) {
+		out, err := x.set.kinesis.DescribeStreamSummary(x.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: &name})
+		if err != nil {
+			return false, err
+		}
+		arn = aws.ToString(out.StreamDescriptionSummary.StreamARN)
+		return out.StreamDescriptionSummary.StreamStatus == types.StreamStatusActive, nil
+	})
+	return name, arn
+}
+
+var kinesisCases = []oneCase{
+	{name: "pages through all streams", service: "Kinesis", operation: "ListStreams", run: func(x *run) {
+		want := []string{}
+		for range 3 {
+			name, _ := x.stream(1)
+			want = append(want, name)
+		}
+		pages := kinesis.NewListStreamsPaginator(x.kinesis, &kinesis.ListStreamsInput{Limit: aws.Int32(1)})
+		var got []string
+		n := 0
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(x.ctx)
+			x.must("ListStreams", err)
+			got = append(got, page.StreamNames...)
+			n++
+		}
+		if n < 3 {
+			x.errorf("%d pages of one stream each, want 3 or more", n)
+		}
+		for _, name := range want {
+			if !slices.Contains(got, name) {
+				x.errorf("%s is not listed", name)
+			}
+		}
+	}},
+	{name: "says what a stream is", service: "Kinesis", operation: "DescribeStreamSummary", run: func(x *run) {
+		name, arn := x.stream(2)
+		for _, in := range []*kinesis.DescribeStreamSummaryInput{{StreamName: &name}, {StreamARN: &arn}} {
+			out, err := x.kinesis.DescribeStreamSummary(x.ctx, in)
+			x.must("DescribeStreamSummary", err)
+			s := out.StreamDescriptionSummary
+			equal(x, "name", aws.ToString(s.StreamName), name)
+			equal(x, "open shards", aws.ToInt32(s.OpenShardCount), 2)
+			equal(x, "retention in hours", aws.ToInt32(s.RetentionPeriodHours), 24)
+			if s.StreamModeDetails == nil || s.StreamModeDetails.StreamMode != types.StreamModeProvisioned {
+				x.errorf("mode is %+v, want PROVISIONED", s.StreamModeDetails)
+			}
+			if s.StreamCreationTimestamp == nil {
+				x.errorf("no creation time")
+			}
+		}
+	}},
+	{name: "a missing stream is ResourceNotFoundException", service: "Kinesis", operation: "DescribeStreamSummary", run: func(x *run) {
+		_, err := x.kinesis.DescribeStreamSummary(x.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: aws.String(x.name("none"))})
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
+	{name: "lists fan-out consumers, in pages", service: "Kinesis", operation: "ListStreamConsumers", run: func(x *run) {
+		_, arn := x.stream(1)
+		for range 2 {
+			_, err := x.set.kinesis.RegisterStreamConsumer(x.ctx, &kinesis.RegisterStreamConsumerInput{StreamARN: &arn, ConsumerName: aws.String(x.name("reader"))})
+			x.must("RegisterStreamConsumer", err)
+		}
+		pages := kinesis.NewListStreamConsumersPaginator(x.kinesis, &kinesis.ListStreamConsumersInput{StreamARN: &arn, MaxResults: aws.Int32(1)})
+		consumers, n := 0, 0
+		for pages.HasMorePages() && n < 10 {
+			page, err := pages.NextPage(x.ctx)
+			x.must("ListStreamConsumers", err)
+			for _, c := range page.Consumers {
+				consumers++
+				if aws.ToString(c.ConsumerARN) == "" || aws.ToString(c.ConsumerName) == "" || c.ConsumerStatus == "" {
+					x.errorf("consumer %+v lacks ARN, name or status", c)
+				}
+			}
+			n++
+		}
+		equal(x, "consumers", consumers, 2)
+		if n < 2 {
+			x.errorf("%d page, want 2 or more", n)
+		}
+	}},
+	{name: "lists no channels where there are none", service: "Kinesis", operation: "ListChannels", run: func(x *run) {
+		out, err := x.kinesis.ListChannels(x.ctx, &kinesis.ListChannelsInput{})
+		x.must("ListChannels", err)
+		equal(x, "next token", aws.ToString(out.NextToken), "")
+	}},
+}

@@ -1,0 +1,206 @@
+package conformance
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
+
+	"kxops/labs/sandbox"
+	"kxops/ops/cloud"
+)
+
+// emulator is what we know about one of the third-party emulators, and about the
+// sandbox, which is held to the same rule.
+type emulator struct {
+	serves     []string          // SDK service ids; nil: all that the exceptions do not take back
+	why        string            // the reason for serves
+	protocol   string            // of CloudWatch
+	exceptions map[string]string // case id -> why it cannot serve it
+}
+
+var emulators = map[string]emulator{
+	"sandbox": {exceptions: map[string]string{
+		"Kinesis ListChannels: lists no channels where there are none": "the sandbox has no channels yet",
+	}},
+	"kinesis-local": {serves: []string{"Kinesis"}, why: "kinesis-local is Kinesis only", exceptions: map[string]string{
+		"Kinesis ListStreams: pages through all streams":                 noNextToken,
+		"Kinesis ListStreamConsumers: lists fan-out consumers, in pages": "answers MaxResults consumers and no NextToken for the rest",
+		"Kinesis ListChannels: lists no channels where there are none":   noChannels,
+	}},
+	"elasticmq": {serves: []string{"SQS"}, why: "ElasticMQ is SQS only", exceptions: map[string]string{
+		"SQS ListQueues: pages through all queues":     "ignores MaxResults: one page with all queues",
+		"SQS GetQueueAttributes: says what a queue is": "has no MessageRetentionPeriod: messages stay for ever",
+	}},
+	"moto": {protocol: "query", exceptions: map[string]string{
+		"Kinesis ListStreams: pages through all streams":                                       noNextToken,
+		"Kinesis ListChannels: lists no channels where there are none":                         noChannels,
+		"CloudWatch DescribeAlarms: pages through all alarms":                                  "ignores MaxRecords: one page with all alarms",
+		"CloudWatch GetMetricData: gives each statistic of an hour":                            "answers for a namespace that has no such metric",
+		"CloudWatch GetMetricData: computes an expression":                                     "does not evaluate expressions",
+		"Lambda ListFunctions: pages through all functions":                                    "ignores MaxItems: one page with all functions",
+		"Lambda ListEventSourceMappings: lists what functions read":                            "ignores MaxItems: one page with all mappings",
+		"Lambda GetFunctionConfiguration: says what a function is":                             "does not answer DeadLetterConfig",
+		"SQS ReceiveMessage: moves a message on after maxReceiveCount, keeping its id and age": "does not say DeadLetterQueueSourceArn",
+	}},
+	"ministack": {protocol: "json", exceptions: map[string]string{
+		"Kinesis ListStreams: pages through all streams":               noNextToken,
+		"Kinesis ListChannels: lists no channels where there are none": noChannels,
+		"CloudWatch ListMetrics: pages through all metrics":            "answers more than 500 metrics in one page",
+		"CloudWatch GetMetricData: computes an expression":             "does not evaluate expressions",
+		"CloudWatch GetMetricData: a malformed query is refused":       "does not check the window",
+	}},
+}
+
+const (
+	noNextToken = "answers HasMoreStreams without the NextToken that AWS sends with it"
+	noChannels  = "does not know the operation, which is of 2026"
+)
+
+// target is one AWS that the cases run against.
+type target struct {
+	name     string
+	endpoint string // "" is the sandbox, a new one for each case
+	emulator
+}
+
+// targets returns the sandbox and what KXOPS_CONFORMANCE names.
+func targets(t *testing.T) []target {
+	t.Helper()
+	all := []target{{name: "sandbox", emulator: emulators["sandbox"]}}
+	for _, pair := range strings.FieldsFunc(os.Getenv("KXOPS_CONFORMANCE"), func(r rune) bool { return r == ',' || r == ' ' }) {
+		name, endpoint, ok := strings.Cut(pair, "=")
+		known, listed := emulators[name]
+		if !ok || !listed {
+			t.Fatalf("KXOPS_CONFORMANCE has %q, want name=endpoint with a name of the emulators' list", pair)
+		}
+		all = append(all, target{name: name, endpoint: endpoint, emulator: known})
+	}
+	return all
+}
+
+// lacks says why the target does not serve a service at all, "" when it does.
+func (target target) lacks(service string) string {
+	if target.serves == nil || slices.Contains(target.serves, service) {
+		return ""
+	}
+	return target.why
+}
+
+// run is one case on one target.
+type run struct {
+	ctx      context.Context
+	sandbox  *sandbox.Sandbox // nil for an emulator
+	door     *cloud.Cloud     // what the product calls through
+	failures []string
+	cleanups []func(context.Context) error
+
+	// Clients of the product's configuration: the calls under test.
+	sts      *sts.Client
+	kinesis  *kinesis.Client
+	firehose *firehose.Client
+	sqs      *sqs.Client
+	sns      *sns.Client
+	lambda   *lambda.Client
+	s3       *s3.Client
+	watch    *cloudwatch.Client
+
+	set setup
+}
+
+// setup has clients without the gate, for what the product itself never does.
+type setup struct {
+	kinesis  *kinesis.Client
+	firehose *firehose.Client
+	sqs      *sqs.Client
+	sns      *sns.Client
+	lambda   *lambda.Client
+	s3       *s3.Client
+	watch    *cloudwatch.Client
+}
+
+// start opens the product's door to the target. once makes every call a single
+// attempt: what a fault looks like, without waiting for the retries.
+func (target target) start(ctx context.Context, t *testing.T, once bool) *run {
+	t.Helper()
+	x := &run{ctx: ctx}
+	var raw aws.Config
+	if target.endpoint == "" {
+		sb, err := sandbox.New(sandbox.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sb.Close)
+		x.sandbox, raw = sb, sb.Config()
+	} else {
+		raw = aws.Config{
+			Region:                      sandbox.HomeRegion,
+			Credentials:                 credentials.NewStaticCredentialsProvider("AKIATEST", "test", ""),
+			BaseEndpoint:                aws.String(target.endpoint),
+			RequestMinCompressSizeBytes: 10240,
+		}
+	}
+	guarded := raw.Copy()
+	if once {
+		guarded.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	}
+	// The quotas protect AWS; here they would only make the suite slow.
+	door, err := cloud.Open(ctx, cloud.Options{Config: &guarded, Access: cloud.Peek, Protocol: target.protocol, NoQuotas: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.door = door
+	cfg := door.Config()
+	x.sts = sts.NewFromConfig(cfg)
+	x.kinesis = kinesis.NewFromConfig(cfg)
+	x.firehose = firehose.NewFromConfig(cfg)
+	x.sqs = sqs.NewFromConfig(cfg)
+	x.sns = sns.NewFromConfig(cfg)
+	x.lambda = lambda.NewFromConfig(cfg)
+	x.s3 = s3.NewFromConfig(cfg)
+	x.watch = door.CloudWatch()
+
+	x.set.kinesis = kinesis.NewFromConfig(raw)
+	x.set.firehose = firehose.NewFromConfig(raw)
+	x.set.sqs = sqs.NewFromConfig(raw)
+	x.set.sns = sns.NewFromConfig(raw)
+	x.set.lambda = lambda.NewFromConfig(raw)
+	x.set.s3 = s3.NewFromConfig(raw, func(o *s3.Options) { o.UsePathStyle = true })
+	x.set.watch = cloudwatch.NewFromConfig(raw, func(o *cloudwatch.Options) {
+		switch target.protocol {
+		case "query":
+			o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801)
+		case "json":
+			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
+		}
+	})
+	return x
+}
+
+// name makes a name that no other case or run has used.
+func (x *run) name(what string) string {
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		x.fatalf("random name: %v", err)
+	}
+	return "kxops-" + what + "-" + hex.EncodeToString(b[:])
+}
+
+const role = "arn:aws:iam::123456789012:role/kxops-conformance"
