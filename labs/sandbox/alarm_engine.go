@@ -159,7 +159,8 @@ func (c *cloudWatch) points(a *alarm, now time.Time, n int, into []float64) ([]f
 	return append(into, v.list[0].v...), v.list[0].w, nil
 }
 
-// explain gives the texts of a state change in AWS's form.
+// explain gives the texts of a state change in AWS's form: the datapoints that
+// made the state, newest first.
 func (a *alarm) explain(v alarmVerdict, points []float64, w window, m, n int, treat string, now time.Time) (reason, data string) {
 	var recent []float64
 	var shown []string
@@ -172,10 +173,12 @@ func (a *alarm) explain(v alarmVerdict, points []float64, w window, m, n int, tr
 		at := timeOfMinute(w.at(i))
 		start = at
 		recent = append([]float64{points[i]}, recent...)
-		shown = append(shown, javaDouble(points[i])+" ("+at.Format("02/01/06 15:04:05")+")")
 		evaluated = append(evaluated, evaluatedPoint{awsTime(at), points[i]})
+		if a.breaches(points[i]) == (v.state == types.StateValueAlarm) {
+			shown = append(shown, javaDouble(points[i])+" ("+at.Format("02/01/06 15:04:05")+")")
+		}
 	}
-	was := map[bool]string{true: "was", false: "were"}[len(recent) == 1]
+	was := map[bool]string{true: "was", false: "were"}[len(shown) == 1]
 	treated := ""
 	if v.filled > 0 {
 		treated = fmt.Sprintf(" and %d missing datapoint%s treated as [%s]", v.filled, map[bool]string{true: " was", false: "s were"}[v.filled == 1],
@@ -185,14 +188,14 @@ func (a *alarm) explain(v alarmVerdict, points []float64, w window, m, n int, tr
 	switch {
 	case v.state == types.StateValueInsufficientData:
 		reason = fmt.Sprintf("Insufficient Data: %d datapoint%s unknown.", n, map[bool]string{true: " was", false: "s were"}[n == 1])
-	case len(recent) == 0:
-		reason = fmt.Sprintf("Threshold Crossed: no datapoints were received for %d period%s%s.", n, plural(n), treated)
+	case len(shown) == 0:
+		reason = fmt.Sprintf("Threshold Crossed: no datapoints were received for %d period%s%s.", v.filled, plural(v.filled), treated)
 	case v.state == types.StateValueAlarm:
 		reason = fmt.Sprintf("Threshold Crossed: %d out of the last %d datapoints [%s] %s %s the threshold (%s)%s (minimum %d datapoint%s for OK -> ALARM transition).",
-			len(recent), n, strings.Join(shown, ", "), was, compares[a.metric.ComparisonOperator], threshold, treated, m, plural(m))
+			len(shown), n, strings.Join(shown, ", "), was, compares[a.metric.ComparisonOperator], threshold, treated, m, plural(m))
 	default:
 		reason = fmt.Sprintf("Threshold Crossed: %d out of the last %d datapoints [%s] %s not %s the threshold (%s)%s (minimum %d datapoint%s for ALARM -> OK transition).",
-			len(recent), n, strings.Join(shown, ", "), was, compares[a.metric.ComparisonOperator], threshold, treated, n-m+1, plural(n-m+1))
+			len(shown), n, strings.Join(shown, ", "), was, compares[a.metric.ComparisonOperator], threshold, treated, n-m+1, plural(n-m+1))
 	}
 	return reason, asJSON(reasonData{
 		Version: "1.0", QueryDate: awsTime(now), StartDate: awsTime(start),
