@@ -52,6 +52,9 @@ type Options struct {
 	Demo    string           // name of the demo scenario, "" on a real account
 	Now     func() time.Time // nil: time.Now
 
+	// Journal, Info and Policy are called when their screen opens, from the drawing
+	// loop: they may read a file, they must not wait for the network.
+
 	// Journal returns the operations recorded so far, newest first; nil: none.
 	Journal func() ([]JournalEntry, error)
 	// Info returns what `kxops info` prints: identity, files, what may be done

@@ -32,7 +32,7 @@ var alarmColumns = []table.Column{
 	alName:    {ID: "name", Title: "ALARM", Width: 26, Min: 16, Grow: true},
 	alSince:   {ID: "since", Title: "SINCE", Width: 7, Right: true},
 	alWatches: {ID: "watches", Title: "WATCHES", Width: 24, Min: 14, Priority: 2},
-	alWhen:    {ID: "when", Title: "RINGS WHEN", Width: 44, Min: 24, Priority: 3, Grow: true},
+	alWhen:    {ID: "when", Title: "RINGS AT", Width: 44, Min: 24, Priority: 3, Grow: true},
 	alEval:    {ID: "datapoints", Title: "OF", Width: 6, Priority: 5},
 	alActions: {ID: "actions", Title: "ACTIONS", Width: 9, Priority: 4},
 }
@@ -143,9 +143,9 @@ func ringsWhen(a *ops.Alarm) string {
 		limit = strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".")
 	}
 	if a.MetricName == "" {
-		return "metric math " + sign + " " + limit
+		return sign + " " + limit + " by metric math"
 	}
-	return fmt.Sprintf("%s %s %s per %s", a.MetricName, sign, limit, ops.Span(a.Period.Seconds()))
+	return fmt.Sprintf("%s %s %s per %s", sign, limit, a.MetricName, ops.Span(a.Period.Seconds()))
 }
 
 func (s alarmRows) Compare(i, j, col int) int {

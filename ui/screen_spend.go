@@ -21,7 +21,7 @@ func openSpend(a *App, _ ops.ARN) screen {
 		w.para("List prices of us-east-1 in "+ops.PricesOf+", free monthly requests not deducted. "+
 			"Kinesis, Firehose, Lambda and STS control-plane calls are free.", w.l.dim)
 		w.field("GetMetricData", fmt.Sprintf("$%.2f per 1,000 metrics", ops.PricePerMetric*1000), w.l.dim)
-		w.field("other CloudWatch", fmt.Sprintf("$%.2f per 1,000 calls", ops.PricePerCloudWatchCall*1000), w.l.dim)
+		w.field("CloudWatch API", fmt.Sprintf("$%.2f per 1,000 calls", ops.PricePerCloudWatchCall*1000), w.l.dim)
 		w.field("SQS", fmt.Sprintf("$%.2f per million calls", ops.PricePerQueueCall*1e6), w.l.dim)
 		w.head("how to spend less")
 		w.para("p pauses; an unwatched terminal is refreshed less often; --budget 0.10/h stretches the interval.", w.l.dim)

@@ -145,7 +145,7 @@ func Fold(s string, width int) []string {
 			line = word
 		}
 		for Width(line) > width { // one word longer than the line
-			head := ansi.Truncate(line, width, "")
+			head := ansi.Truncate(Bound(line, width), width, "") // bound: Truncate reads to the end
 			if head == "" {
 				head = line[:len(string([]rune(line)[0]))]
 			}
