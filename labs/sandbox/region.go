@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -157,9 +159,20 @@ func (r *Region) arn(service, resource string) ops.ARN {
 // id returns a random id in the form of a UUID, from the sandbox's own source.
 func (r *Region) id() string { return r.kernel.uuid() }
 
+// uuid is drawn for every message and request: no fmt here.
 func (k *kernel) uuid() string {
-	a, b := k.rng.Uint64(), k.rng.Uint64()
-	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0x3fff|0x8000, b&0xffffffffffff)
+	var raw [16]byte
+	binary.BigEndian.PutUint64(raw[:8], k.rng.Uint64())
+	binary.BigEndian.PutUint64(raw[8:], k.rng.Uint64())
+	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80 // version 4
+	var text [36]byte
+	for i, cut := range [...]struct{ from, to, at int }{{0, 4, 0}, {4, 6, 9}, {6, 8, 14}, {8, 10, 19}, {10, 16, 24}} {
+		hex.Encode(text[cut.at:], raw[cut.from:cut.to])
+		if i > 0 {
+			text[cut.at-1] = '-'
+		}
+	}
+	return string(text[:])
 }
 
 func hash32(s string) uint32 {

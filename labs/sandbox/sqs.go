@@ -104,9 +104,9 @@ func (s *sqsService) queueNamed(name string, attributes, tags map[string]string)
 		r: s.r, service: s, name: name, arn: arn, created: now, modified: now,
 		settings: settings, tags: map[string]string{}, queueRules: rules,
 		messages: map[uint64]*message{}, lanes: map[string]*lane{},
-		timers:   messageHeap{before: byUntil, slot: func(m *message) *int { return &m.timerSlot }},
-		expiries: messageHeap{before: bySent, slot: func(m *message) *int { return &m.expirySlot }},
-		ages:     messageHeap{before: byArrival, slot: func(m *message) *int { return &m.ageSlot }},
+		timers:   messageHeap{key: byUntil, slot: func(m *message) *int { return &m.timerSlot }},
+		expiries: messageHeap{key: bySent, slot: func(m *message) *int { return &m.expirySlot }},
+		ages:     messageHeap{key: byArrival, slot: func(m *message) *int { return &m.ageSlot }},
 		dedups:   map[string]dedup{}, attempts: map[string]attempt{},
 	}
 	maps.Copy(q.tags, tags)

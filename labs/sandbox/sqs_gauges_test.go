@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -187,4 +188,12 @@ func BenchmarkQueueMessage(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestIDsLookLikeUUIDs(t *testing.T) {
+	q := sqsOf(t)
+	id := *q.send(q.create("orders"), "x").MessageId
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) {
+		t.Errorf("message id %q", id)
+	}
 }

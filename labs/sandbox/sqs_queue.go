@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"cmp"
-	"container/heap"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
@@ -223,7 +222,7 @@ func (q *queue) put(m *message, now time.Time, delay time.Duration) {
 func (q *queue) laneOf(group string) *lane {
 	l, ok := q.lanes[group]
 	if !ok {
-		l = &lane{id: group, ready: messageHeap{before: byPosition, slot: func(m *message) *int { return &m.readySlot }}}
+		l = &lane{id: group, ready: messageHeap{key: byPosition, slot: func(m *message) *int { return &m.readySlot }}}
 		q.lanes[group] = l
 	}
 	return l
@@ -262,10 +261,10 @@ func (q *queue) drop(m *message) {
 // settle brings the queue to now: delays and leases end, old messages expire.
 func (q *queue) settle(now time.Time) {
 	for len(q.timers.items) > 0 && !q.timers.items[0].until.After(now) {
-		q.release(q.timers.items[0])
+		q.release(q.timers.items[0].message)
 	}
 	for len(q.expiries.items) > 0 && !q.expiries.items[0].sent.Add(q.retention).After(now) {
-		q.drop(q.expiries.items[0])
+		q.drop(q.expiries.items[0].message)
 	}
 }
 
@@ -293,7 +292,7 @@ func (q *queue) take(now time.Time, n int, visibility time.Duration) []*message 
 		}
 		// A FIFO call fills up from one group before it looks at the next.
 		for len(out) < n && len(l.ready.items) > 0 && q.count[leased] < maxInFlight {
-			m := l.ready.items[0]
+			m := l.ready.items[0].message
 			if q.redrive != nil && m.here >= q.redrive.max && q.deadLetter(m, now) {
 				continue
 			}
@@ -341,19 +340,19 @@ func (q *queue) nextLane() *lane {
 			continue
 		}
 		if q.isNoisy(l) {
-			if noisy == nil || byPosition(l.ready.items[0], noisy.ready.items[0]) {
+			if noisy == nil || l.ready.items[0].before(noisy.ready.items[0]) {
 				noisy = l
 			}
 			continue
 		}
-		if best == nil || byPosition(l.ready.items[0], best.ready.items[0]) {
+		if best == nil || l.ready.items[0].before(best.ready.items[0]) {
 			best = l
 		}
 	}
 	if best == nil {
 		best = noisy
 	}
-	if best != nil && q.fifo && q.hiddenBehindBacklog(best.ready.items[0]) {
+	if best != nil && q.fifo && q.hiddenBehindBacklog(best.ready.items[0].message) {
 		return nil
 	}
 	return best
@@ -407,8 +406,17 @@ func (q *queue) deadLetter(m *message, now time.Time) bool {
 
 // handle is the receipt handle of the newest lease.
 func (q *queue) handle(m *message) string {
-	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s %s %d %d %08x", q.name, m.id, m.serial, m.lease, hash32(q.arn.Name()+m.id)^uint32(m.lease)))
+	b := make([]byte, 0, 160)
+	b = append(append(b, q.name...), ' ')
+	b = append(append(b, m.id...), ' ')
+	b = append(strconv.AppendUint(b, m.serial, 10), ' ')
+	b = append(strconv.AppendInt(b, int64(m.lease), 10), ' ')
+	b = strconv.AppendUint(b, uint64(q.seal(m.id, m.lease)), 16)
+	return base64.StdEncoding.EncodeToString(b)
 }
+
+// seal makes a mistyped or invented handle an error instead of a stale handle.
+func (q *queue) seal(id string, lease int) uint32 { return hash32(q.name+id) ^ uint32(lease) }
 
 // byHandle finds the message of a receipt handle; current is false when a newer
 // handle exists or the message is gone. An error means it is no handle of this queue.
@@ -420,7 +428,8 @@ func (q *queue) byHandle(handle string) (m *message, current bool, err error) {
 	}
 	serial, err1 := strconv.ParseUint(p[2], 10, 64)
 	lease, err2 := strconv.Atoi(p[3])
-	if err1 != nil || err2 != nil || p[4] != fmt.Sprintf("%08x", hash32(q.name+p[1])^uint32(lease)) {
+	seal, err3 := strconv.ParseUint(p[4], 16, 32)
+	if err1 != nil || err2 != nil || err3 != nil || uint32(seal) != q.seal(p[1], lease) {
 		return nil, false, invalidHandle(handle)
 	}
 	m, ok := q.messages[serial]
@@ -554,49 +563,89 @@ func sortedNames[V any](m map[string]V) []string {
 }
 
 // messageHeap is a priority queue of messages that knows where each one is, so
-// that any can be taken out.
+// that any can be taken out. Keys lie beside the messages: a queue is the busiest
+// thing here, and comparing must not chase pointers.
 type messageHeap struct {
-	items  []*message
-	before func(a, b *message) bool
-	slot   func(*message) *int
+	items []heapItem
+	key   func(*message) int64
+	slot  func(*message) *int
 }
 
-func byPosition(a, b *message) bool { return a.position < b.position }
-func bySent(a, b *message) bool {
-	return a.sent.Before(b.sent) || a.sent.Equal(b.sent) && a.serial < b.serial
-}
-func byArrival(a, b *message) bool {
-	return a.arrived.Before(b.arrived) || a.arrived.Equal(b.arrived) && a.serial < b.serial
-}
-func byUntil(a, b *message) bool {
-	return a.until.Before(b.until) || a.until.Equal(b.until) && a.serial < b.serial
+type heapItem struct {
+	key    int64
+	serial uint64 // earlier first among equals
+	*message
 }
 
-func (h *messageHeap) Len() int           { return len(h.items) }
-func (h *messageHeap) Less(i, j int) bool { return h.before(h.items[i], h.items[j]) }
-func (h *messageHeap) Swap(i, j int) {
-	h.items[i], h.items[j] = h.items[j], h.items[i]
-	*h.slot(h.items[i]), *h.slot(h.items[j]) = i+1, j+1
-}
-func (h *messageHeap) Push(x any) {
-	m := x.(*message)
-	h.items = append(h.items, m)
-	*h.slot(m) = len(h.items)
-}
-func (h *messageHeap) Pop() any {
-	last := len(h.items) - 1
-	m := h.items[last]
-	h.items[last] = nil
-	h.items = h.items[:last]
-	*h.slot(m) = 0
-	return m
+func byPosition(m *message) int64 { return int64(m.position) }
+func bySent(m *message) int64     { return m.sent.UnixNano() }
+func byArrival(m *message) int64  { return m.arrived.UnixNano() }
+func byUntil(m *message) int64    { return m.until.UnixNano() }
+
+func (a heapItem) before(b heapItem) bool {
+	return a.key < b.key || a.key == b.key && a.serial < b.serial
 }
 
-func (h *messageHeap) push(m *message) { heap.Push(h, m) }
+func (h *messageHeap) push(m *message) {
+	h.items = append(h.items, heapItem{h.key(m), m.serial, m})
+	h.up(len(h.items) - 1)
+}
 
 // remove takes m out; a message that is not in is no error.
 func (h *messageHeap) remove(m *message) {
-	if i := *h.slot(m); i > 0 {
-		heap.Remove(h, i-1)
+	i := *h.slot(m) - 1
+	if i < 0 {
+		return
 	}
+	*h.slot(m) = 0
+	last := len(h.items) - 1
+	moved := h.items[last]
+	h.items[last] = heapItem{}
+	h.items = h.items[:last]
+	if i == last {
+		return
+	}
+	h.items[i] = moved
+	if !h.down(i) {
+		h.up(i)
+	}
+}
+
+func (h *messageHeap) put(i int, x heapItem) {
+	h.items[i] = x
+	*h.slot(x.message) = i + 1
+}
+
+func (h *messageHeap) up(i int) {
+	x := h.items[i]
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !x.before(h.items[parent]) {
+			break
+		}
+		h.put(i, h.items[parent])
+		i = parent
+	}
+	h.put(i, x)
+}
+
+// down sinks an item and reports whether it moved.
+func (h *messageHeap) down(i int) bool {
+	start, x := i, h.items[i]
+	for {
+		child := 2*i + 1
+		if child >= len(h.items) {
+			break
+		}
+		if child+1 < len(h.items) && h.items[child+1].before(h.items[child]) {
+			child++
+		}
+		if !h.items[child].before(x) {
+			break
+		}
+		h.put(i, h.items[child])
+		i = child
+	}
+	h.put(i, x)
+	return i > start
 }
