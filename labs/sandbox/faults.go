@@ -78,14 +78,15 @@ func (f Fault) covers(service, operation string) bool {
 // hits lists the rules that strike this call now.
 func (fs *faults) hits(k *kernel, service, operation string) []Fault {
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if len(fs.rules) == 0 {
+	rules := fs.rules // replaced as a whole or appended to, never changed in place
+	fs.mu.Unlock()    // before the kernel's lock: strikes takes the two the other way round
+	if len(rules) == 0 {
 		return nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var out []Fault
-	for _, f := range fs.rules {
+	for _, f := range rules {
 		if f.covers(service, operation) && (f.Until.IsZero() || k.now().Before(f.Until)) &&
 			(f.Percent == 0 || k.rng.Float64()*100 < f.Percent) {
 			out = append(out, f)

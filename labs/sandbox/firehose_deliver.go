@@ -355,6 +355,9 @@ func (s *deliverySink) compress(body []byte) (packed []byte, extension string) {
 // again every minute. Direct PUT data is given up after 24 hours.
 func (d *deliveryStream) drain() {
 	r := d.svc.r
+	if d.status == types.DeliveryStreamStatusDeleting {
+		d.backlog, d.held = nil, 0 // deleting loses what was not delivered
+	}
 	for len(d.backlog) > 0 {
 		b, now := d.backlog[0], r.now()
 		if now.Before(b.retry) {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	smithy "github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 )
 
 // codeOf returns the API error code of err, "" for none.
@@ -663,4 +664,25 @@ func FuzzKinesisTokens(f *testing.F) {
 			}
 		})
 	})
+}
+
+// Faults of any call and faults of one service take the same two locks.
+func TestFaultsUnderConcurrentCalls(t *testing.T) {
+	sb, c := aStream(t, 1)
+	sb.SetFaults(Fault{Kind: PartialBatch, Percent: 50}, Fault{Kind: Throttle, Percent: 1})
+	var all errgroup.Group
+	for range 4 {
+		all.Go(func() error {
+			for range 50 {
+				_, err := c.PutRecords(t.Context(), &kinesis.PutRecordsInput{StreamName: aws.String("orders"), Records: records(2, 1)})
+				if err != nil && codeOf(err) != "LimitExceededException" {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
 }
