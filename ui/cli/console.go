@@ -55,10 +55,10 @@ func (s *session) statusOf(ctx context.Context, a *account) error {
 
 // noConsole says why the console cannot be shown, "" when it can.
 func (s *session) noConsole() string {
-	if _, ok := terminal(s.In); !ok {
+	if _, ok := isTerminal(s.In); !ok {
 		return "stdin is no terminal"
 	}
-	if _, ok := terminal(s.Out); !ok {
+	if _, ok := isTerminal(s.Out); !ok {
 		return "stdout is no terminal"
 	}
 	if term := os.Getenv("TERM"); term == "dumb" {

@@ -23,9 +23,9 @@ type Streams struct {
 }
 
 // Run executes one command line, without the program's name, and returns the
-// exit code. It ends early, and cleanly, on SIGINT and SIGTERM.
+// exit code. It ends early, and cleanly, on SIGINT, SIGTERM and SIGHUP.
 func Run(args []string, streams Streams) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return run(ctx, args, streams)
 }
@@ -77,8 +77,8 @@ on an AWS of its own that runs inside the program: no account is needed.`,
 	return root
 }
 
-// terminal reports whether a stream is a terminal, and its width in cells.
-func terminal(stream any) (width int, ok bool) {
+// isTerminal reports whether a stream is a terminal, and its width in cells.
+func isTerminal(stream any) (width int, ok bool) {
 	f, isFile := stream.(*os.File)
 	if !isFile || !term.IsTerminal(f.Fd()) {
 		return 0, false

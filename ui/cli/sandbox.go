@@ -177,10 +177,7 @@ func scenarioNames() []string {
 }
 
 func (f *scenarioFlag) register(c *cobra.Command) {
-	*f = emptyScenario
-	if slices.Contains(scenarioNames(), defaultScenario) {
-		*f = defaultScenario
-	}
+	*f = defaultScenario
 	c.Flags().Var(f, "scenario", "what the account holds: "+orList(scenarioNames()))
 	completeWith(c, "scenario", scenarioNames())
 }

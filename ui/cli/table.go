@@ -23,7 +23,7 @@ func (s *session) printStatus(snapshot ops.Snapshot, verdicts []alarms.Verdict, 
 	if s.json() {
 		return s.printJSON(newStatusReport(snapshot, verdicts))
 	}
-	width, ok := terminal(s.Out)
+	width, ok := isTerminal(s.Out)
 	if !ok {
 		width = 0
 	}
@@ -36,7 +36,7 @@ func (s *session) printStatus(snapshot ops.Snapshot, verdicts []alarms.Verdict, 
 // colored reports whether colour codes may be written to a stream: a terminal
 // that can, and nobody who asked for none.
 func (s *session) colored(out io.Writer) bool {
-	if _, ok := terminal(out); !ok {
+	if _, ok := isTerminal(out); !ok {
 		return false
 	}
 	return colorprofile.Env(os.Environ()) > colorprofile.ASCII
