@@ -166,6 +166,26 @@ func TestJourneyQuit(t *testing.T) {
 	j.ends(0)
 }
 
+// A person who comes to an incident: what loses first, why, only the queues,
+// another region, and out.
+func TestJourneyIncident(t *testing.T) {
+	t.Parallel()
+	j := start(t, terminal.Options{}, nil, "demo")
+	j.sees("DEMO", "incident", "PAGE", "payments", "orders-dlq")
+	j.types("\r")
+	j.sees("overview > stream payments", "payments-ledger")
+	j.types("\x1b")
+	j.sees("orders-dlq")
+	j.types("/dlq\r")
+	j.sees("orders-dlq", "/dlq")
+	j.seesNoMore("audit-to-s3")
+	j.types(":region us-east-1\r")
+	j.sees("us-east-1")
+	j.seesNoMore("payments")
+	j.types("q")
+	j.ends(0)
+}
+
 func TestJourneySignals(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {

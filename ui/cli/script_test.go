@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: cleanHome,
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"aws": startAWS, "webpage": startWebPage, "code": exitCode},
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode},
 	})
 }
 
@@ -45,6 +45,7 @@ func cleanHome(env *testscript.Env) error {
 	} {
 		env.Setenv(k, v)
 	}
+	env.Values[sandboxKey{}] = new(*sandbox.Sandbox)
 	return nil
 }
 
@@ -56,11 +57,8 @@ func startAWS(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	sb, err := startSandbox(args[0], 1, false, time.Time{})
 	ts.Check(err)
-	for _, a := range args[1:] {
-		f, err := parseFault(a)
-		ts.Check(err)
-		sb.AddFault(f)
-	}
+	*ts.Value(sandboxKey{}).(**sandbox.Sandbox) = sb
+	setFaults(ts, false, args[1:])
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	served := make(chan error, 1)
@@ -77,6 +75,21 @@ func startAWS(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_REGION", sandbox.HomeRegion)
 	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIASANDBOX")
 	ts.Setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+}
+
+// sandboxKey finds the script's sandbox.
+type sandboxKey struct{}
+
+// setFaults is the script command "fault [FAULT…]": these, and no others, from
+// now on.
+func setFaults(ts *testscript.TestScript, neg bool, args []string) {
+	var faults []sandbox.Fault
+	for _, a := range args {
+		f, err := parseFault(a)
+		ts.Check(err)
+		faults = append(faults, f)
+	}
+	(*ts.Value(sandboxKey{}).(**sandbox.Sandbox)).SetFaults(faults...)
 }
 
 // startWebPage is the script command "webpage": an endpoint that is not AWS.
