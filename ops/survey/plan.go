@@ -209,7 +209,7 @@ func (w *wants) function(f ops.Function, readsStream bool, h heat) {
 	}
 	w.add(errors, of(ops.Errors, "Errors", "Sum", 1))
 	w.add(h.context(), of(ops.FnThrottles, "Throttles", "Sum", 1))
-	w.add(h.detail(), of(ops.Invocations, "Invocations", "Sum", 1))
+	w.add(h.context(), of(ops.Invocations, "Invocations", "Sum", 1)) // errors mean nothing without it
 	w.add(h.detail(), of(ops.Duration, "Duration", "Maximum", 0.001))
 }
 
@@ -222,7 +222,7 @@ func (w *wants) topic(t ops.Topic, h heat) {
 		w.add(h.context(), of(ops.NotifyRedrive, "NumberOfNotificationsRedrivenToDlq"))
 		w.add(h.context(), of(ops.NotifyLost, "NumberOfNotificationsFailedToRedriveToDlq"))
 	}
-	w.add(h.detail(), of(ops.Published, "NumberOfMessagesPublished"))
+	w.add(h.context(), of(ops.Published, "NumberOfMessagesPublished"))
 }
 
 // heats says which resources are on screen and which are in danger.

@@ -94,9 +94,9 @@ func TestWhatIsAskedHowOften(t *testing.T) {
 		{"its fan-out consumer", ops.Snapshot{Streams: one(stopped)}, ops.ARN(stopped.Consumers[0].ID), false,
 			"fan_out_behind_s@1"},
 		{"its function", ops.Snapshot{Streams: one(stopped), Functions: one(function)}, function.ARN, false,
-			"consumer_lag_s@1 errors@1 throttles@5"},
+			"consumer_lag_s@1 errors@1 throttles@5 invocations@5"},
 		{"a function that reads no stream", ops.Snapshot{Functions: one(function)}, function.ARN, false,
-			"errors@15 throttles@15"},
+			"errors@15 throttles@15 invocations@15"},
 		{"a fresh delivery", ops.Snapshot{Deliveries: one(delivery)}, delivery.ARN, false,
 			"freshness_s@5 incoming_records@15 throttled_records@15 delivered_records@15 delivery_success_ratio@15"},
 		{"a delivery without freshness may be blocked", ops.Snapshot{Deliveries: one(silent)}, delivery.ARN, false,
@@ -111,7 +111,7 @@ func TestWhatIsAskedHowOften(t *testing.T) {
 		{"a queue that expires today", ops.Snapshot{Queues: one(with(3, func(q *ops.Queue) {
 			q.Measures = append(q.Measures, ops.Measure{Metric: ops.OldestAge, Last: ops.Know(90*3600, noon)})
 		}))}, queue.ARN, false, "oldest_age_s@1 visible@5"},
-		{"a topic", ops.Snapshot{Topics: one(topic)}, topic.ARN, false, "notify_failed@15"},
+		{"a topic", ops.Snapshot{Topics: one(topic)}, topic.ARN, false, "notify_failed@15 published@15"},
 		{"a topic on screen", ops.Snapshot{Topics: one(topic)}, topic.ARN, true, "notify_failed@1 published@1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
