@@ -338,7 +338,7 @@ func (s *lambdaService) poll(m *mapping) {
 		m.quiet = 0
 	}
 	pause := pollInterval
-	if m.quiet > 10 {
+	if m.quiet > 3 {
 		pause = idleInterval
 	}
 	s.pollAfter(m, max(pause, time.Duration(aws.ToInt32(m.config.MaximumBatchingWindowInSeconds))*time.Second))
@@ -373,6 +373,10 @@ func (s *lambdaService) pollQueue(m *mapping, f *function) (found bool) {
 		c := &functionCall{function: f, requestID: s.r.id(), messages: messages}
 		c.event = func() []byte { return s.queueEvent(m, messages) }
 		s.execute(c, func(got invocation) { s.finishBatch(m, messages, got) })
+		if len(messages) < int(aws.ToInt32(m.config.BatchSize)) {
+			m.limit = firstPollers
+			return true // that was all
+		}
 	}
 	most := mostPollers
 	if m.config.ScalingConfig != nil && m.config.ScalingConfig.MaximumConcurrency != nil {

@@ -27,7 +27,7 @@ const (
 // payments: its ledger function fails on one record for almost a day, so that the
 // record, and all behind it, will be trimmed in two and a half hours.
 func incident(st *stage) {
-	p := st.payments(0.15)
+	p := st.payments()
 	st.arrivals(func(t time.Time) float64 {
 		if t.Before(st.open.Add(-shopHistory)) {
 			return 0.15 * busy(t)

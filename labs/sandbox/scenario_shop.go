@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	firetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -20,7 +21,7 @@ const shopHistory = 3*time.Hour + 5*time.Minute
 
 // calm is a web shop on a good day.
 func calm(st *stage) {
-	p := st.payments(0.8)
+	p := st.payments()
 	s := st.shop()
 	s.orderPlaced = func(o order) { p.stream.send(o.ID, []byte(st.payment(o.ID, o.Total))) }
 	st.invoices()
@@ -56,7 +57,7 @@ func (st *stage) shop() *shop {
 	st.function("stock-keeper", nil)
 	st.mapping("stock-keeper", stock.arn)
 
-	st.arrivals(perSecond(0.8), func() {
+	st.arrivals(perSecond(0.6), func() {
 		o := st.order()
 		if s.badOrder != nil {
 			if body := s.badOrder(o); body != "" {
@@ -86,8 +87,10 @@ func (st *stage) shop() *shop {
 	st.arrivals(perSecond(1.0/25), func() { st.fail(st.r.putObject(s.uploads.name, s.upload(), picture)) })
 
 	st.r.addBucket("shop-audit")
-	s.audit = st.delivery("audit-to-s3", "shop-audit", "", 300)
-	st.arrivals(perSecond(1.2), func() { s.audit.send(st.auditEvent()) })
+	s.audit = st.delivery("audit-to-s3", "shop-audit", "", 300, func(c *firetypes.ExtendedS3DestinationConfiguration) {
+		c.CompressionFormat = firetypes.CompressionFormatGzip
+	})
+	st.arrivals(perSecond(0.8), func() { s.audit.send(st.auditEvent()) })
 	return s
 }
 
@@ -97,7 +100,7 @@ func (st *stage) clicks() {
 	stream := kinesisIn(st.r).create("clicks", 2)
 	live := stream.register("clicks-live")
 	stream.subscribe(live)
-	st.delivery("clicks-to-s3", lake.name, stream.arn, 60)
+	st.delivery("clicks-to-s3", lake.name, stream.arn, 120)
 
 	landed := act[sns.CreateTopicOutput](st, "sns", "CreateTopic", &sns.CreateTopicInput{Name: aws.String("clicks-landed"),
 		Tags: []snstypes.Tag{{Key: aws.String("team"), Value: aws.String("insight")}}})
@@ -109,7 +112,7 @@ func (st *stage) clicks() {
 	st.function("clicks-indexer", nil)
 	st.mapping("clicks-indexer", index.arn)
 
-	st.arrivals(perSecond(3), func() {
+	st.arrivals(perSecond(2), func() {
 		session, body := st.click()
 		stream.send(session, body)
 	})
@@ -124,13 +127,14 @@ func (st *stage) subscribe(topic, queue ops.ARN) {
 type payments struct{ stream *stream }
 
 // payments makes the stream and its consumers.
-func (st *stage) payments(float64) *payments {
+func (st *stage) payments() *payments {
 	p := &payments{stream: kinesisIn(st.r).create("payments", 1)}
 	failures := st.queue("payments-failures", "MessageRetentionPeriod", fourteenDays)
 	st.function("payments-ledger", bookPayments, func(in *lambda.CreateFunctionInput) { in.Tags = map[string]string{"team": "finance"} })
-	st.mapping("payments-ledger", p.stream.arn)
+	window := func(in *lambda.CreateEventSourceMappingInput) { in.MaximumBatchingWindowInSeconds = aws.Int32(5) }
+	st.mapping("payments-ledger", p.stream.arn, window)
 	st.function("fraud-score", scorePayments, func(in *lambda.CreateFunctionInput) { in.Tags = map[string]string{"team": "risk"} })
-	st.mapping("fraud-score", p.stream.arn, func(in *lambda.CreateEventSourceMappingInput) {
+	st.mapping("fraud-score", p.stream.arn, window, func(in *lambda.CreateEventSourceMappingInput) {
 		in.MaximumRetryAttempts, in.BisectBatchOnFunctionError = aws.Int32(2), aws.Bool(true)
 		in.DestinationConfig = &types.DestinationConfig{OnFailure: &types.OnFailure{Destination: aws.String(string(failures.arn))}}
 	})

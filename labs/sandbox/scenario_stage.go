@@ -127,17 +127,19 @@ func (st *stage) mapping(function string, source ops.ARN, edit ...func(*lambda.C
 }
 
 // delivery makes a Firehose to a bucket; source "" is Direct PUT.
-func (st *stage) delivery(name, bucket string, source ops.ARN, seconds int32) *deliveryStream {
+func (st *stage) delivery(name, bucket string, source ops.ARN, seconds int32, edit ...func(*firetypes.ExtendedS3DestinationConfiguration)) *deliveryStream {
 	role := st.role(name)
 	in := &firehose.CreateDeliveryStreamInput{
 		DeliveryStreamName: &name,
 		ExtendedS3DestinationConfiguration: &firetypes.ExtendedS3DestinationConfiguration{
 			BucketARN: aws.String("arn:aws:s3:::" + bucket), RoleARN: &role,
 			BufferingHints:    &firetypes.BufferingHints{SizeInMBs: aws.Int32(5), IntervalInSeconds: &seconds},
-			CompressionFormat: firetypes.CompressionFormatGzip,
 			Prefix:            aws.String(name + "/!{timestamp:yyyy/MM/dd/HH}/"),
 			ErrorOutputPrefix: aws.String(name + "-errors/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/"),
 		},
+	}
+	for _, e := range edit {
+		e(in.ExtendedS3DestinationConfiguration)
 	}
 	if source != "" {
 		in.DeliveryStreamType = firetypes.DeliveryStreamTypeKinesisStreamAsSource
