@@ -12,6 +12,7 @@ import (
 type metricStore struct {
 	byKey map[string]*metricSeries
 	all   []*metricSeries // in the order in which they were made
+	keep  int64           // minutes that series keep, historyMinutes at most
 }
 
 // metricHistory is how far back datapoints are kept. (CloudWatch keeps one-minute
@@ -29,6 +30,7 @@ type metricSeries struct {
 	hash                  uint32
 	first                 int64 // minute of points[0], see minuteOf
 	points                []datapoint
+	keep                  int64     // minutes
 	born                  time.Time // of the first datapoint
 	touched               time.Time // of the last datapoint
 	// samples are the single values of a minute, for percentiles; nil where nobody
@@ -45,7 +47,9 @@ type datapoint struct {
 // samplesPerMinute bounds the single values kept for percentiles.
 const samplesPerMinute = 1000
 
-func newMetricStore() *metricStore { return &metricStore{byKey: map[string]*metricSeries{}} }
+func newMetricStore() *metricStore {
+	return &metricStore{byKey: map[string]*metricSeries{}, keep: historyMinutes}
+}
 
 // series finds or makes a series. Keep the pointer: adding to it costs nothing.
 func (m *metricStore) series(namespace, name, unit string, d ...string) *metricSeries {
@@ -53,7 +57,7 @@ func (m *metricStore) series(namespace, name, unit string, d ...string) *metricS
 	key := seriesKey(namespace, name, d)
 	s, ok := m.byKey[key]
 	if !ok {
-		s = &metricSeries{namespace: namespace, name: name, unit: unit, dims: d, hash: hash32(key)}
+		s = &metricSeries{namespace: namespace, name: name, unit: unit, dims: d, hash: hash32(key), keep: m.keep}
 		m.byKey[key] = s
 		m.all = append(m.all, s)
 	}
@@ -151,17 +155,28 @@ func (s *metricSeries) merge(t time.Time, p datapoint) {
 	if i-int64(len(s.points)) > historyMinutes { // a long sleep: start anew
 		s.points, s.first, i = s.points[:0], minute, 0
 	}
+	if i >= int64(cap(s.points)) { // doubling would waste half of what thousands of series need
+		s.points = append(make([]datapoint, 0, i+60), s.points...)
+	}
 	for int64(len(s.points)) <= i {
 		s.points = append(s.points, datapoint{})
 	}
 	s.points[i].take(p)
-	if extra := int64(len(s.points)) - historyMinutes; extra > 60 { // trim an hour at a time
+	if extra := int64(len(s.points)) - s.kept(); extra > 60 { // trim an hour at a time
 		for m := s.first; m < s.first+extra; m++ {
 			delete(s.samples, m)
 		}
 		s.points = append([]datapoint(nil), s.points[extra:]...)
 		s.first += extra
 	}
+}
+
+// kept is how many minutes the series keeps; one that no store made keeps all.
+func (s *metricSeries) kept() int64 {
+	if s.keep == 0 {
+		return historyMinutes
+	}
+	return s.keep
 }
 
 // take adds p to q.

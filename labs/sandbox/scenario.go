@@ -27,6 +27,11 @@ var scenarios = []Scenario{
 		About:   "a healthy web shop: clicks, orders, payments, uploads; nothing wrong",
 		History: shopHistory, Build: staged(shopHistory, calm),
 	},
+	{
+		Name:    "scale",
+		About:   "a large account: 100 streams, 500 queues, 50 deliveries, 200 functions; a handful in trouble",
+		History: shopHistory, Build: staged(shopHistory, scale),
+	},
 }
 
 // Scenarios lists what New accepts, without the empty account.
