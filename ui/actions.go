@@ -220,7 +220,7 @@ func selectedOpens(a *App) (bool, string) {
 	case detailOf(to.Kind()) == nil:
 		return false, "there is no page for this kind of resource"
 	}
-	if d, ok := a.top().(*detail); ok && d.arn == to {
+	if d, ok := a.top().(*detail); ok && d.arn == a.pic.page(to) {
 		return false, "this is it; tab chooses a linked resource"
 	}
 	return true, ""
@@ -290,6 +290,7 @@ func (a *App) toggleTheme() {
 
 // openResource opens the page of a resource.
 func (a *App) openResource(to ops.ARN) tea.Cmd {
+	to = a.pic.page(to)
 	spec := detailOf(to.Kind())
 	if spec == nil {
 		return nil

@@ -181,8 +181,8 @@ func money(usd float64) string {
 	return fmt.Sprintf("$%.2f", usd)
 }
 
-// alarmText is the alarm badge of a row: the alarm that rings and since when,
-// else how many watch it.
+// alarmText is the alarm badge of a row: since when one rings and which, else how
+// many watch it.
 func alarmText(v *alarms.Verdict, now time.Time) string {
 	if len(v.Alarms) == 0 {
 		return "none"
@@ -190,9 +190,9 @@ func alarmText(v *alarms.Verdict, now time.Time) string {
 	switch first := v.Alarms[0]; first.State {
 	case "ALARM":
 		if first.Since.IsZero() {
-			return first.Name
+			return "rings " + first.Name
 		}
-		return first.Name + " " + age(first.Since, now)
+		return "rings " + age(first.Since, now) + " " + first.Name
 	case "INSUFFICIENT_DATA":
 		return "no data"
 	}

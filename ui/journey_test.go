@@ -41,6 +41,16 @@ func TestDrillDownAndBack(t *testing.T) {
 	c.sees("this is the first screen; q quits")
 }
 
+func TestRegisteredConsumerLeadsToItsStream(t *testing.T) {
+	c := open(t, &fakeAccount{snapshot: sampleSnapshot()})
+	c.press("P", "/")
+	c.typed("live-board")
+	c.press("enter")
+	c.sees("efo live-board  consumes", "ACTIVE, behind 2s")
+	c.press("enter")
+	c.sees("pipelines > stream clicks", "2 consumers", "live-board")
+}
+
 func TestRawJSON(t *testing.T) {
 	c := open(t, &fakeAccount{snapshot: sampleSnapshot()})
 	c.press("v")

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"strings"
 	"time"
 
 	"kxops/alarms"
@@ -23,6 +24,7 @@ type picture struct {
 	functions  map[ops.ARN]*ops.Function
 	topics     map[ops.ARN]*ops.Topic
 	buckets    map[ops.ARN]*ops.Bucket
+	fanOut     map[ops.ARN]*ops.Consumer // registered stream consumers: arrows lead to them, they have no page
 
 	pages, tickets, findings int
 }
@@ -46,6 +48,14 @@ func newPicture(s ops.Snapshot, judge judge, now time.Time) *picture {
 		functions:  index(s.Functions.Items, func(x *ops.Function) ops.ARN { return x.ARN }),
 		topics:     index(s.Topics.Items, func(x *ops.Topic) ops.ARN { return x.ARN }),
 		buckets:    index(s.Buckets.Items, func(x *ops.Bucket) ops.ARN { return x.ARN }),
+	}
+	p.fanOut = map[ops.ARN]*ops.Consumer{}
+	for i := range s.Streams.Items {
+		for j := range s.Streams.Items[i].Consumers {
+			if c := &s.Streams.Items[i].Consumers[j]; c.Kind == ops.ByFanOut {
+				p.fanOut[c.ARN] = c
+			}
+		}
 	}
 	for _, l := range links {
 		p.linksFrom[l.From] = append(p.linksFrom[l.From], l)
@@ -99,6 +109,16 @@ func (p *picture) found(a ops.ARN) bool {
 		return p.buckets[a] != nil
 	}
 	return false
+}
+
+// page returns the resource whose page tells about a: its own, or the stream's for
+// a registered consumer.
+func (p *picture) page(a ops.ARN) ops.ARN {
+	if p.fanOut[a] != nil {
+		stream, _, _ := strings.Cut(string(a), "/consumer/")
+		return ops.ARN(stream)
+	}
+	return a
 }
 
 // resources lists everything a person can name, in the order of the snapshot.

@@ -62,8 +62,9 @@ func sampleSnapshot() ops.Snapshot {
 	lag := measure(ops.IteratorAge, 9*3600, 9*3600+3540)
 	s.Streams.Items = []ops.Stream{
 		{ARN: clicks, Name: "clicks", Status: "ACTIVE", Mode: "PROVISIONED", OpenShards: 4, Retention: 24 * time.Hour,
-			Consumers: []ops.Consumer{{Kind: ops.ByMapping, ARN: reader, Name: "clicks-enricher", State: "Disabled", Lag: lag, BatchSize: 100, OnFailure: parked, LastResult: "PROBLEM: function error"}},
-			Measures:  ops.Measures{lag, measure(ops.Incoming, 900, 1200)}},
+			Consumers: []ops.Consumer{{Kind: ops.ByMapping, ARN: reader, Name: "clicks-enricher", State: "Disabled", Lag: lag, BatchSize: 100, OnFailure: parked, LastResult: "PROBLEM: function error"},
+				{Kind: ops.ByFanOut, ARN: clicks + "/consumer/live-board:1700000000", Name: "live-board", State: "ACTIVE", Lag: measure(ops.FanOutBehind, 1, 2)}},
+			Measures: ops.Measures{lag, measure(ops.Incoming, 900, 1200)}},
 		{ARN: arn("kinesis", "payments"), Name: "payments", Status: "ACTIVE", Mode: "ON_DEMAND", OpenShards: 8, Retention: 24 * time.Hour,
 			Measures: ops.Measures{measure(ops.IteratorAge, 2, 3)}},
 	}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 
 	"kxops/alarms"
 	"kxops/ops"
@@ -181,7 +182,7 @@ func writePlot(w *writer, m ops.Measure, threshold ops.Reading) {
 		return
 	}
 	title := []span{{metricName(m.Metric), w.l.accent}}
-	if v, known := threshold.Value(); known && plot.LimitRow < 0 {
+	if v, known := threshold.Value(); known && v > 0 && plot.LimitRow < 0 {
 		title = append(title, span{"   limit " + value(v, m.Metric.Unit()) + " is outside the drawing", w.l.dim})
 	}
 	w.line(title...)
@@ -229,8 +230,12 @@ func writeMeasure(w *writer, m ops.Measure) {
 		{pad(metricName(m.Metric), 24), w.l.dim},
 		{pad(reading(m.Last, unit), 10), text.Style{}},
 	}
-	if w.width >= 24+10+sparkCells && len(m.Hour.Points) > 0 {
+	switch {
+	case w.width < 24+10+sparkCells:
+	case len(m.Hour.Points) > 0:
 		spans = append(spans, cellSpans(w.l, chart.Spark(nil, m.Hour.Points, sparkCells, limitOf(ops.Reading{})))...)
+	default:
+		spans = append(spans, span{strings.Repeat(" ", sparkCells), text.Style{}})
 	}
 	if !m.Last.At.IsZero() {
 		spans = append(spans, span{"  " + age(m.Last.At, w.l.now) + " old", w.l.dim})

@@ -143,15 +143,20 @@ func (s mapRows) Match(row int) bool {
 }
 
 func (s *pipelines) cell(n *mapNode, col int) string {
-	v := s.pic.verdict(n.arn)
+	v, reader := s.pic.verdict(n.arn), s.pic.fanOut[n.arn]
 	switch col {
 	case mapFlow:
-		return shortKind(n.arn.Kind(), v != nil && v.DeadLetter) + " " + n.arn.Name() + " " + string(n.how)
+		return s.kind(n, v) + " " + s.name(n) + " " + string(n.how)
 	case mapState:
 		return string(s.state(n.arn))
 	case mapNumber:
-		if v != nil {
+		switch {
+		case v != nil:
 			return v.Headline
+		case reader != nil:
+			return reader.State + ", behind " + reading(reader.Lag.Last, ops.Seconds)
+		case !s.pic.found(n.arn):
+			return "not read here"
 		}
 	case mapLoss:
 		if v != nil {
@@ -161,12 +166,26 @@ func (s *pipelines) cell(n *mapNode, col int) string {
 	return ""
 }
 
+func (s *pipelines) kind(n *mapNode, v *alarms.Verdict) string {
+	if s.pic.fanOut[n.arn] != nil {
+		return "efo" // enhanced fan-out
+	}
+	return shortKind(n.arn.Kind(), v != nil && v.DeadLetter)
+}
+
+func (s *pipelines) name(n *mapNode) string {
+	if reader := s.pic.fanOut[n.arn]; reader != nil {
+		return reader.Name
+	}
+	return n.arn.Name()
+}
+
 // state is the word for a node: the verdict's, else whether it was seen at all.
 func (s *pipelines) state(a ops.ARN) alarms.State {
 	if v := s.pic.verdict(a); v != nil {
 		return v.State
 	}
-	if s.pic.found(a) {
+	if s.pic.found(a) || s.pic.fanOut[a] != nil {
 		return "-"
 	}
 	return alarms.StateUnknown
@@ -182,11 +201,7 @@ func (s mapRows) Draw(c *text.Canvas, row, col, width int) {
 		st := s.state(n.arn)
 		c.Cell(string(st), width, s.l.state(st))
 	case mapNumber:
-		word := s.cell(n, col)
-		if v == nil && !s.pic.found(n.arn) {
-			word = "not read here"
-		}
-		c.Cell(word, width, text.Style{})
+		c.Cell(s.cell(n, col), width, text.Style{})
 	case mapLoss:
 		look := s.l.dim
 		if v != nil {
@@ -204,7 +219,7 @@ func (s *pipelines) drawFlow(c *text.Canvas, n *mapNode, v *alarms.Verdict, widt
 		}
 	}
 	put(n.stem, s.l.dim)
-	put(shortKind(n.arn.Kind(), v != nil && v.DeadLetter)+" ", s.l.dim)
+	put(s.kind(n, v)+" ", s.l.dim)
 	name := text.Style{}
 	switch {
 	case n.how == ops.LinkDeadLetter:
@@ -212,7 +227,7 @@ func (s *pipelines) drawFlow(c *text.Canvas, n *mapNode, v *alarms.Verdict, widt
 	case n.head:
 		name = s.l.strong
 	}
-	put(n.arn.Name(), name)
+	put(s.name(n), name)
 	note := ""
 	if n.how != "" {
 		note = "  " + string(n.how)
