@@ -25,6 +25,46 @@ const (
 	maxBatch   = 10
 )
 
+// The inputs below are the SDK's but for pointers where zero is not the same as
+// absent: the Go SDK cannot send a zero there, other clients can.
+
+type receiveInput struct {
+	QueueUrl                    *string
+	AttributeNames              []types.QueueAttributeName
+	MaxNumberOfMessages         *int32
+	MessageAttributeNames       []string
+	MessageSystemAttributeNames []types.MessageSystemAttributeName
+	ReceiveRequestAttemptId     *string
+	VisibilityTimeout           *int32
+	WaitTimeSeconds             *int32
+}
+
+type sendInput struct {
+	QueueUrl                *string
+	MessageBody             *string
+	DelaySeconds            *int32
+	MessageAttributes       map[string]types.MessageAttributeValue
+	MessageDeduplicationId  *string
+	MessageGroupId          *string
+	MessageSystemAttributes map[string]types.MessageSystemAttributeValue
+}
+
+type sendBatchInput struct {
+	QueueUrl *string
+	Entries  []sendEntry
+}
+
+// sendEntry is one message of a batch, or, without an id, of a single send.
+type sendEntry struct {
+	Id                      *string
+	MessageBody             *string
+	DelaySeconds            *int32
+	MessageAttributes       map[string]types.MessageAttributeValue
+	MessageDeduplicationId  *string
+	MessageGroupId          *string
+	MessageSystemAttributes map[string]types.MessageSystemAttributeValue
+}
+
 // check refuses a message that this queue would not take.
 func (q *queue) check(m *message) error {
 	if m.body == "" {
@@ -142,7 +182,7 @@ func readAttributes(in map[string]types.MessageAttributeValue) (map[string]attri
 
 // read makes a message of an entry and checks it; delay is what to wait, negative
 // for the queue's own.
-func (q *queue) read(e *types.SendMessageBatchRequestEntry) (m *message, delay time.Duration, err error) {
+func (q *queue) read(e *sendEntry) (m *message, delay time.Duration, err error) {
 	m = &message{body: aws.ToString(e.MessageBody), group: aws.ToString(e.MessageGroupId), dedup: aws.ToString(e.MessageDeduplicationId), sender: senderOf("")}
 	if m.attributes, err = readAttributes(e.MessageAttributes); err != nil {
 		return nil, 0, err
@@ -153,13 +193,14 @@ func (q *queue) read(e *types.SendMessageBatchRequestEntry) (m *message, delay t
 		}
 		m.trace = *a.StringValue
 	}
+	seconds := aws.ToInt32(e.DelaySeconds)
 	switch {
-	case e.DelaySeconds < 0 || e.DelaySeconds > 900:
-		return nil, 0, invalidValue(strconv.Itoa(int(e.DelaySeconds)), "DelaySeconds", "DelaySeconds must be >= 0 and <= 900.")
-	case e.DelaySeconds > 0 && q.fifo:
-		return nil, 0, invalidValue(strconv.Itoa(int(e.DelaySeconds)), "DelaySeconds", "The request include parameter that is not valid for this queue type.")
-	case e.DelaySeconds > 0:
-		delay = time.Duration(e.DelaySeconds) * time.Second
+	case seconds < 0 || seconds > 900:
+		return nil, 0, invalidValue(strconv.Itoa(int(seconds)), "DelaySeconds", "DelaySeconds must be >= 0 and <= 900.")
+	case seconds > 0 && q.fifo:
+		return nil, 0, invalidValue(strconv.Itoa(int(seconds)), "DelaySeconds", "The request include parameter that is not valid for this queue type.")
+	case e.DelaySeconds != nil && !q.fifo:
+		delay = time.Duration(seconds) * time.Second
 	default:
 		delay = -1
 	}
@@ -184,12 +225,12 @@ func (m *message) sequenceNumber() *string {
 	return aws.String(m.sequence)
 }
 
-func (s *sqsService) sendMessage(_ context.Context, in *sqs.SendMessageInput) (*sqs.SendMessageOutput, error) {
+func (s *sqsService) sendMessage(_ context.Context, in *sendInput) (*sqs.SendMessageOutput, error) {
 	q, err := s.at(in.QueueUrl)
 	if err != nil {
 		return nil, err
 	}
-	m, delay, err := q.read(&types.SendMessageBatchRequestEntry{
+	m, delay, err := q.read(&sendEntry{
 		MessageBody: in.MessageBody, DelaySeconds: in.DelaySeconds, MessageAttributes: in.MessageAttributes,
 		MessageSystemAttributes: in.MessageSystemAttributes, MessageGroupId: in.MessageGroupId, MessageDeduplicationId: in.MessageDeduplicationId,
 	})
@@ -240,7 +281,7 @@ func failed(id *string, err error) types.BatchResultErrorEntry {
 	return types.BatchResultErrorEntry{Id: id, Code: aws.String(code), Message: aws.String(message), SenderFault: status < 500}
 }
 
-func (s *sqsService) sendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput) (*sqs.SendMessageBatchOutput, error) {
+func (s *sqsService) sendMessageBatch(_ context.Context, in *sendBatchInput) (*sqs.SendMessageBatchOutput, error) {
 	q, err := s.at(in.QueueUrl)
 	if err != nil {
 		return nil, err
@@ -281,7 +322,7 @@ func (s *sqsService) sendMessageBatch(_ context.Context, in *sqs.SendMessageBatc
 	return out, nil
 }
 
-func (s *sqsService) receiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput) (*sqs.ReceiveMessageOutput, error) {
+func (s *sqsService) receiveMessage(ctx context.Context, in *receiveInput) (*sqs.ReceiveMessageOutput, error) {
 	q, err := s.at(in.QueueUrl)
 	if err != nil {
 		return nil, err
@@ -295,11 +336,11 @@ func (s *sqsService) receiveMessage(ctx context.Context, in *sqs.ReceiveMessageI
 		return nil, err
 	}
 	visibility, wait := q.visibility, q.wait
-	if in.VisibilityTimeout > 0 {
-		visibility = time.Duration(in.VisibilityTimeout) * time.Second
+	if in.VisibilityTimeout != nil {
+		visibility = time.Duration(*in.VisibilityTimeout) * time.Second
 	}
-	if in.WaitTimeSeconds > 0 {
-		wait = time.Duration(in.WaitTimeSeconds) * time.Second
+	if in.WaitTimeSeconds != nil {
+		wait = time.Duration(*in.WaitTimeSeconds) * time.Second
 	}
 	var got []*message
 	if attempt := aws.ToString(in.ReceiveRequestAttemptId); attempt != "" {
@@ -327,25 +368,26 @@ func (s *sqsService) receiveMessage(ctx context.Context, in *sqs.ReceiveMessageI
 	return out, nil
 }
 
-func receiveSize(in *sqs.ReceiveMessageInput) (int, error) {
-	n := int(in.MaxNumberOfMessages)
-	if n == 0 {
-		n = 1
+func receiveSize(in *receiveInput) (int, error) {
+	n := 1
+	if in.MaxNumberOfMessages != nil {
+		n = int(*in.MaxNumberOfMessages)
 	}
+	wait, visibility := aws.ToInt32(in.WaitTimeSeconds), aws.ToInt32(in.VisibilityTimeout)
 	switch {
 	case n < 1 || n > maxBatch:
 		return 0, invalidValue(strconv.Itoa(n), "MaxNumberOfMessages", "Must be between 1 and 10, if provided.")
-	case in.WaitTimeSeconds < 0 || in.WaitTimeSeconds > 20:
-		return 0, invalidValue(strconv.Itoa(int(in.WaitTimeSeconds)), "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
-	case in.VisibilityTimeout < 0 || in.VisibilityTimeout > 43200:
-		return 0, invalidValue(strconv.Itoa(int(in.VisibilityTimeout)), "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
+	case wait < 0 || wait > 20:
+		return 0, invalidValue(strconv.Itoa(int(wait)), "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
+	case visibility < 0 || visibility > 43200:
+		return 0, invalidValue(strconv.Itoa(int(visibility)), "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
 	}
 	return n, nil
 }
 
 // wantedSystem is the set of system attributes that a receive asks for, by the
 // new parameter or the old one.
-func wantedSystem(in *sqs.ReceiveMessageInput) (map[string]bool, error) {
+func wantedSystem(in *receiveInput) (map[string]bool, error) {
 	known := map[string]bool{}
 	for _, n := range types.MessageSystemAttributeName("").Values() {
 		known[string(n)] = true

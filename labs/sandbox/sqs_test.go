@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -732,5 +734,40 @@ func TestQueueFaults(t *testing.T) {
 	q.sb.Advance(2 * time.Minute)
 	if d := q.depth(url); d != [3]int{1, 0, 0} {
 		t.Errorf("depth %v after two minutes", d)
+	}
+}
+
+// The Go SDK cannot send a zero for these; other clients can, and it is not the
+// queue's default (aws/aws-sdk-go-v2#1704).
+func TestQueueTakesZeroesOfOtherClients(t *testing.T) {
+	q := sqsOf(t)
+	url := q.create("orders", "DelaySeconds", "60", "ReceiveMessageWaitTimeSeconds", "20")
+	call := func(operation, body string) string {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+inProcessHost+"/", strings.NewReader(body))
+		q.ok(err)
+		req.Header.Set("X-Amz-Target", "AmazonSQS."+operation)
+		req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+		resp, err := inProcess{q.sb}.RoundTrip(req)
+		q.ok(err)
+		answer, err := io.ReadAll(resp.Body)
+		q.ok(err)
+		return string(answer)
+	}
+	if answer := call("ReceiveMessage", `{"QueueUrl":"`+*url+`","WaitTimeSeconds":0}`); answer != "{}" {
+		t.Errorf("a short poll of an empty queue: %s", answer)
+	}
+	call("SendMessage", `{"QueueUrl":"`+*url+`","MessageBody":"a","DelaySeconds":0}`)
+	call("SendMessageBatch", `{"QueueUrl":"`+*url+`","Entries":[{"Id":"1","MessageBody":"b","DelaySeconds":0}]}`)
+	if d := q.depth(url); d != [3]int{2, 0, 0} {
+		t.Errorf("depth %v, nothing should be delayed", d)
+	}
+	if answer := call("ReceiveMessage", `{"QueueUrl":"`+*url+`","VisibilityTimeout":0,"MaxNumberOfMessages":10}`); strings.Count(answer, "ReceiptHandle") != 2 {
+		t.Errorf("received %s", answer)
+	}
+	if d := q.depth(url); d != [3]int{2, 0, 0} {
+		t.Errorf("depth %v after a receive without a lease", d)
+	}
+	if answer := call("ReceiveMessage", `{"QueueUrl":"`+*url+`","MaxNumberOfMessages":0}`); !strings.Contains(answer, "MaxNumberOfMessages") {
+		t.Errorf("a receive of none: %s", answer)
 	}
 }
