@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"reflect"
@@ -32,6 +33,7 @@ type firehoseService struct {
 	streams map[string]*deliveryStream
 	// denied are the roles that may not write: a scenario's way to break deliveries.
 	denied map[string]bool
+	gzip   *gzip.Writer
 }
 
 type deliveryStream struct {

@@ -270,6 +270,16 @@ type partition struct {
 
 // partitions groups records by their partition keys, in a stable order.
 func (d *deliveryStream) partitions(records []fresh, failed *[]fireRecord) []*partition {
+	if len(records) == 0 {
+		return nil
+	}
+	if !d.main.partitioned {
+		all := &partition{records: make([]fireRecord, len(records))}
+		for i := range records {
+			all.records[i] = records[i].fireRecord
+		}
+		return []*partition{all}
+	}
 	groups := map[string]*partition{}
 	var order []string
 	for _, r := range records {
@@ -316,7 +326,7 @@ func (d *deliveryStream) pack(b *batch, s *deliverySink, kind string, keys map[s
 		prefix = "prefix-too-long/"
 	}
 	o := pendingObject{sink: s, records: len(records), bytes: body.Len(), kind: kind}
-	packed, extension := s.compress(body.Bytes())
+	packed, extension := d.svc.compress(s.compression, body.Bytes())
 	if s.extension != "" {
 		extension = s.extension
 	}
@@ -327,13 +337,16 @@ func (d *deliveryStream) pack(b *batch, s *deliverySink, kind string, keys map[s
 }
 
 // compress applies the compression format. Writing to a buffer does not fail.
-func (s *deliverySink) compress(body []byte) (packed []byte, extension string) {
+func (f *firehoseService) compress(format types.CompressionFormat, body []byte) (packed []byte, extension string) {
 	var b bytes.Buffer
-	switch s.compression {
+	switch format {
 	case types.CompressionFormatGzip:
-		w := gzip.NewWriter(&b)
-		_, err := w.Write(body)
-		if err = errors.Join(err, w.Close()); err != nil {
+		if f.gzip == nil { // one for all: making one costs more than using it
+			f.gzip, _ = gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
+		}
+		f.gzip.Reset(&b)
+		_, err := f.gzip.Write(body)
+		if err = errors.Join(err, f.gzip.Close()); err != nil {
 			panic("sandbox: gzip to memory: " + err.Error())
 		}
 		return b.Bytes(), ".gz"

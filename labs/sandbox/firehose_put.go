@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -103,7 +102,12 @@ func checkFireRecord(r *types.Record) error {
 }
 
 func (d *deliveryStream) recordID() string {
-	return strings.ReplaceAll(d.svc.r.id()+d.svc.r.id(), "-", "") + fmt.Sprintf("%020d", d.svc.r.now().UnixNano())
+	rng := d.svc.r.rng
+	b := make([]byte, 0, 80)
+	for range 3 {
+		b = appendPadded(b, rng.Uint64(), 20)
+	}
+	return string(appendPadded(b, uint64(d.svc.r.now().UnixNano()), 20))
 }
 
 func (f *firehoseService) putRecord(_ context.Context, in *firehose.PutRecordInput) (*firehose.PutRecordOutput, error) {
