@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,7 @@ func (s *session) console(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	b := &backend{account: a, open: s.open}
+	b := &backend{account: a, open: s.open, clock: a.clock}
 	err = s.show(c.Context(), b, "")
 	return errors.Join(err, b.remember(s.reason))
 }
@@ -77,12 +78,12 @@ func (s *session) show(ctx context.Context, b *backend, demo string) error {
 		Backend: b,
 		Judge:   alarms.Judge,
 		Demo:    demo,
-		Now:     b.now().clock,
+		Now:     b.clock,
 		Journal: journalForConsole,
 		Info:    func() string { return s.hereText(b.now()) },
 		Policy:  b.policy,
 		Config: ui.Config{
-			Theme: c.Theme, ASCII: c.ASCII, Keys: c.Keys, Pace: b.now().set.Pace, Protected: protections(c.Profiles),
+			Theme: c.Theme, ASCII: c.ASCII, Keys: c.Keys, Pace: b.pace(), Protected: protections(c.Profiles),
 		},
 		Input:  s.In,
 		Output: s.Out,
@@ -91,32 +92,75 @@ func (s *session) show(ctx context.Context, b *backend, demo string) error {
 
 // backend is what the console knows of the outside: one account at a time.
 type backend struct {
-	open    func(ctx context.Context, profile, region string) (*account, error)
-	fixed   bool // there are no profiles to switch to: the demo
+	open   func(ctx context.Context, profile, region string) (*account, error)
+	clock  func() time.Time
+	region string // where to open the first account, unless there is one already
+	fixed  bool   // there are no profiles to switch to: the demo
+
 	mu      sync.Mutex
 	account *account
 }
 
+// now returns the account, nil while the demo's is being made.
 func (b *backend) now() *account {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.account
 }
 
-func (b *backend) LastKnown() (ops.Snapshot, bool) { return b.now().survey.LastKnown() }
+// here returns the account, opening it if need be.
+func (b *backend) here(ctx context.Context) (*account, error) {
+	if a := b.now(); a != nil {
+		return a, nil
+	}
+	a, err := b.open(ctx, "", b.region)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.account = a
+	return a, nil
+}
+
+func (b *backend) pace() time.Duration {
+	if a := b.now(); a != nil {
+		return a.set.Pace
+	}
+	return 0
+}
+
+func (b *backend) LastKnown() (ops.Snapshot, bool) {
+	if a := b.now(); a != nil {
+		return a.survey.LastKnown()
+	}
+	return ops.Snapshot{}, false
+}
 
 func (b *backend) Collect(ctx context.Context, ask ui.Ask, partial func(ops.Snapshot)) ops.Snapshot {
-	return b.now().collect(ctx, survey.Ask{Focus: ask.Focus, Blurred: ask.Blurred, Fresh: ask.Manual}, partial)
+	a, err := b.here(ctx)
+	if err != nil {
+		return ops.Snapshot{Streams: ops.Section[ops.Stream]{Problem: ops.AsProblem(err)}, MetricsProblem: ops.AsProblem(err)}
+	}
+	return a.collect(ctx, survey.Ask{Focus: ask.Focus, Blurred: ask.Blurred, Fresh: ask.Manual}, partial)
 }
 
 func (b *backend) Raw(ctx context.Context, resource ops.ARN) ([]byte, error) {
-	return b.now().survey.Raw(ctx, resource)
+	a, err := b.here(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.survey.Raw(ctx, resource)
 }
 
 // Switch opens another profile or region and keeps the present one when the new
 // one does not answer.
 func (b *backend) Switch(ctx context.Context, profile, region string) (ops.Identity, error) {
-	here := b.now().cloud.Place()
+	before, err := b.here(ctx)
+	if err != nil {
+		return ops.Identity{}, err
+	}
+	here := before.cloud.Place()
 	if profile == "" {
 		profile, region = here.Profile, cmp.Or(region, here.Region)
 	}
@@ -139,8 +183,8 @@ func (b *backend) Choices() ui.Choices {
 	for _, r := range cloud.Regions() {
 		c.Regions = append(c.Regions, r.Name)
 	}
-	if here := b.now().cloud.Place().Region; !slices.Contains(c.Regions, here) {
-		c.Regions = append([]string{here}, c.Regions...)
+	if a := b.now(); a != nil && !slices.Contains(c.Regions, a.cloud.Place().Region) {
+		c.Regions = append([]string{a.cloud.Place().Region}, c.Regions...)
 	}
 	if b.fixed {
 		return c
@@ -153,7 +197,11 @@ func (b *backend) Choices() ui.Choices {
 
 // policy is the least IAM policy of the present level.
 func (b *backend) policy() string {
-	policy, err := cloud.Policy(b.now().cloud.Access(), "")
+	a := b.now()
+	if a == nil {
+		return ""
+	}
+	policy, err := cloud.Policy(a.cloud.Access(), "")
 	if err != nil {
 		return err.Error()
 	}

@@ -33,12 +33,7 @@ no credentials are read.`,
 			if err != nil {
 				return err
 			}
-			sb, err := startSandbox(string(scenario), seed, false, start)
-			if err != nil {
-				return err
-			}
-			defer sb.Close()
-			return s.demo(c.Context(), sb, string(scenario))
+			return s.demo(c.Context(), raise(string(scenario), seed, start), string(scenario))
 		},
 	}
 	f := c.Flags()
@@ -60,18 +55,79 @@ func startOf(at string) (time.Time, error) {
 	return t, nil
 }
 
+// stage is a sandbox whose past is being played while the console already shows.
+type stage struct {
+	start time.Time
+	ready chan struct{} // closed when sb or err is set
+	sb    *sandbox.Sandbox
+	err   error
+}
+
+func raise(scenario string, seed uint64, start time.Time) *stage {
+	st := &stage{start: start, ready: make(chan struct{})}
+	go func() {
+		defer close(st.ready)
+		st.sb, st.err = startSandbox(scenario, seed, false, start)
+	}()
+	return st
+}
+
+// sandbox waits until the sandbox is ready.
+func (st *stage) sandbox(ctx context.Context) (*sandbox.Sandbox, error) {
+	select {
+	case <-st.ready:
+		return st.sb, st.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// now is the sandbox's time, and before it is ready the time that it will be.
+func (st *stage) now() time.Time {
+	select {
+	case <-st.ready:
+		if st.sb != nil {
+			return st.sb.Now()
+		}
+	default:
+	}
+	if st.start.IsZero() {
+		return time.Now()
+	}
+	return st.start
+}
+
+// close stops the sandbox. One that is still being made ends with the program:
+// nobody should wait for the past when they want to leave.
+func (st *stage) close() {
+	select {
+	case <-st.ready:
+		if st.sb != nil {
+			st.sb.Close()
+		}
+	default:
+	}
+}
+
 // demo shows the console on a sandbox, or its status where there is no terminal.
-func (s *session) demo(ctx context.Context, sb *sandbox.Sandbox, scenario string) error {
-	open := func(ctx context.Context, _, region string) (*account, error) { return s.openDemo(ctx, sb, region) }
-	a, err := open(ctx, "", s.region)
-	if err != nil {
-		return err
+func (s *session) demo(ctx context.Context, st *stage, scenario string) error {
+	defer st.close()
+	open := func(ctx context.Context, _, region string) (*account, error) {
+		sb, err := st.sandbox(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.openDemo(ctx, sb, region)
 	}
 	if why := s.noConsole(); why != "" {
+		a, err := open(ctx, "", s.region)
+		if err != nil {
+			return err
+		}
 		fmt.Fprintf(s.Err, "%s: this is the status of the demo\n", why)
 		return s.statusOf(ctx, a)
 	}
-	return s.show(ctx, &backend{account: a, open: open, fixed: true}, scenario)
+	return s.show(ctx, &backend{open: open, region: s.region, fixed: true, clock: st.now}, scenario)
 }
 
 // openDemo opens a region of the sandbox. Its calls take the whole way through

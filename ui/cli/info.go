@@ -168,6 +168,9 @@ func (r infoReport) String() string {
 
 // hereText is the part of info that the console's own screen does not know.
 func (s *session) hereText(a *account) string {
+	if a == nil {
+		return "" // the demo is not ready yet
+	}
 	var b strings.Builder
 	why, _ := s.whyAccess(a, "")
 	fmt.Fprintf(&b, "access    %s: %s\n", a.cloud.Access(), why)

@@ -17,9 +17,24 @@ import (
 
 // TestMain lets this test binary be the kxops command of the scripts.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tidy{m}, map[string]func(){
 		"kxops": func() { os.Exit(Run(os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})) },
 	})
+}
+
+// tidy removes what the tests built when all have run.
+type tidy struct{ *testing.M }
+
+var leftovers []string
+
+func (m tidy) Run() int {
+	code := m.M.Run()
+	for _, path := range leftovers {
+		if err := os.RemoveAll(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	return code
 }
 
 // TestScripts runs testdata/script/*.txtar: one script per command or subject,
