@@ -192,8 +192,10 @@ func (c *cloudWatch) checkMetricAlarm(in *cloudwatch.PutMetricAlarmInput) error 
 		return unsupported("WarmUpConfiguration")
 	case in.ThresholdMetricId != nil:
 		return unsupported("ThresholdMetricId")
-	case in.EvaluateLowSampleCountPercentile != nil && *in.EvaluateLowSampleCountPercentile != "evaluate":
-		return unsupported("EvaluateLowSampleCountPercentile")
+	case in.EvaluateLowSampleCountPercentile != nil && *in.EvaluateLowSampleCountPercentile != "evaluate" && *in.EvaluateLowSampleCountPercentile != "ignore":
+		return badValue("The value %s is not supported for EvaluateLowSampleCountPercentile parameter. Supported values are [evaluate, ignore].", *in.EvaluateLowSampleCountPercentile)
+	case in.EvaluateLowSampleCountPercentile != nil && in.ExtendedStatistic == nil:
+		return badCombination("EvaluateLowSampleCountPercentile needs an ExtendedStatistic.")
 	case in.EvaluationPeriods == nil:
 		return missingParameter("EvaluationPeriods")
 	case *in.EvaluationPeriods < 1:
@@ -503,6 +505,9 @@ func (a *alarm) described() types.MetricAlarm {
 		Threshold:                          in.Threshold,
 		TreatMissingData:                   in.TreatMissingData,
 		Unit:                               in.Unit,
+	}
+	if a.broken != "" {
+		m.EvaluationState = types.EvaluationStateEvaluationError
 	}
 	if a.reasonData != "" {
 		m.StateReasonData = aws.String(a.reasonData)

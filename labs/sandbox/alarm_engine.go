@@ -118,6 +118,9 @@ func (c *cloudWatch) evaluate(a *alarm, now time.Time, scratch []float64) (bool,
 		return false, scratch
 	}
 	a.broken = ""
+	if deref(a.metric.EvaluateLowSampleCountPercentile) == "ignore" && c.tooFewSamples(a, minuteOf(now), n) {
+		return false, points
+	}
 	v := decide(points, m, n, a.breaches, treat)
 	if v.state == "" || v.state == a.state {
 		return false, points
@@ -125,6 +128,19 @@ func (c *cloudWatch) evaluate(a *alarm, now time.Time, scratch []float64) (bool,
 	reason, data := a.explain(v, points, w, m, n, treat, now)
 	c.transition(a, v.state, reason, data)
 	return true, points
+}
+
+// tooFewSamples reports whether the periods of an evaluation have fewer samples
+// than a percentile needs to mean something: 10/(1-p), or 10/p below the median
+// (user guide, "Percentile-based alarms and low data samples").
+func (c *cloudWatch) tooFewSamples(a *alarm, minute int64, n int) bool {
+	s := c.r.metrics.published(a.watched.key)
+	if s == nil {
+		return true
+	}
+	p := a.watched.stat.percentile / 100
+	need := 10 / math.Max(1e-9, math.Min(p, 1-p))
+	return s.seen(minute-int64(n)*int64(alarmPeriod(a.plan))/60, minute, minute).count < need
 }
 
 // points reads the alarm's evaluation range: periods that slide with the minute

@@ -526,6 +526,36 @@ func TestCompositeAlarm(t *testing.T) {
 	})
 }
 
+// A percentile of too few samples holds the state when the alarm says so; p90
+// needs a hundred.
+func TestLowSamplesHoldTheState(t *testing.T) {
+	sb := empty(t)
+	cw := cloudwatch.NewFromConfig(sb.Config())
+	catchAlarms(sb, nil)
+	s := sb.Region("").metrics.series("Test", "latency", "Count", "Queue", "q").exact()
+	for name, low := range map[string]string{"strict": "evaluate", "calm": "ignore"} {
+		in := alarmOn(name, "latency", 1, 1, "notBreaching")
+		in.Statistic, in.ExtendedStatistic, in.EvaluateLowSampleCountPercentile = "", aws.String("p90"), aws.String(low)
+		putAlarm(t, cw, in)
+	}
+	samples := func(n int) {
+		sb.do(func() {
+			for range n {
+				s.add(sb.now(), 50)
+			}
+		})
+		sb.Advance(time.Minute)
+	}
+	samples(20)
+	if a, b := oneAlarm(t, cw, "strict").StateValue, oneAlarm(t, cw, "calm").StateValue; a != types.StateValueAlarm || b != types.StateValueInsufficientData {
+		t.Errorf("with 20 samples: %s and %s", a, b)
+	}
+	samples(200)
+	if b := oneAlarm(t, cw, "calm").StateValue; b != types.StateValueAlarm {
+		t.Errorf("with 200 samples: %s", b)
+	}
+}
+
 func TestHistoryPages(t *testing.T) {
 	sb := empty(t)
 	cw := cloudwatch.NewFromConfig(sb.Config())

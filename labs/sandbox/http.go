@@ -260,7 +260,7 @@ func (r *Region) answer(w http.ResponseWriter, c *call, out any) {
 	case cborProtocol:
 		w.Header().Set("Content-Type", "application/cbor")
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-		write(w, cbor.Encode(cborOf(v)))
+		write(w, appendCBOR(make([]byte, 0, 512), v))
 	case queryProtocol:
 		var b bytes.Buffer
 		fmt.Fprintf(&b, `<%sResponse xmlns="%s"><%sResult>`, c.name, namespaces[c.service], c.name)

@@ -123,7 +123,7 @@ func (s *metricSeries) add(t time.Time, v float64) {
 	s.merge(t, datapoint{v, v, v, 1})
 	if s.samples != nil {
 		m := minuteOf(t)
-		if l := s.samples[m]; len(l) < samplesPerMinute {
+		if l := s.samples[m]; m >= s.first && len(l) < samplesPerMinute {
 			s.samples[m] = append(l, v)
 		}
 	}
@@ -154,6 +154,7 @@ func (s *metricSeries) merge(t time.Time, p datapoint) {
 	}
 	if i-int64(len(s.points)) > historyMinutes { // a long sleep: start anew
 		s.points, s.first, i = s.points[:0], minute, 0
+		clear(s.samples)
 	}
 	if i >= int64(cap(s.points)) { // doubling would waste half of what thousands of series need
 		s.points = append(make([]datapoint, 0, i+60), s.points...)
@@ -206,6 +207,9 @@ func (s *metricSeries) between(from, to time.Time) datapoint {
 // seen aggregates the minutes in [from, to) as CloudWatch shows them in minute
 // now: the current minute is not there yet, and the two before it are provisional.
 func (s *metricSeries) seen(from, to, now int64) datapoint {
+	if i := from - s.first; to == from+1 && to < now-provisionalMinutes && i >= 0 && i < int64(len(s.points)) {
+		return s.points[i] // the usual case: one settled minute
+	}
 	var out datapoint
 	from, to = max(from, s.first), min(to, s.first+int64(len(s.points)), now)
 	for m := from; m < to; m++ {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -453,51 +454,116 @@ func sortedKeys(v reflect.Value) []reflect.Value {
 	return keys
 }
 
-// cborOf turns v into a CBOR value.
-func cborOf(v reflect.Value) cbor.Value {
-	if v.Type() == timeType {
-		t := v.Interface().(time.Time)
-		return &cbor.Tag{ID: 1, Value: cbor.Float64(float64(t.UnixMilli()) / 1000)}
+// The major types of CBOR (RFC 8949, section 3.1), in the upper three bits.
+const (
+	cborUint   = 0 << 5
+	cborNegInt = 1 << 5
+	cborBytes  = 2 << 5
+	cborText   = 3 << 5
+	cborList   = 4 << 5
+	cborMap    = 5 << 5
+	cborTag    = 6 << 5
+	cborFalse  = 0xf4
+	cborTrue   = 0xf5
+	cborNull   = 0xf6
+	cborDouble = 0xfb
+)
+
+// appendCBOR writes v as CBOR: times as tag 1, epoch seconds. It writes directly
+// and not through a tree of values, because one answer of GetMetricData has sixty
+// thousand of them.
+func appendCBOR(b []byte, v reflect.Value) []byte {
+	switch t := v.Type(); {
+	case t == timeType:
+		return appendCBORTime(b, v.Interface().(time.Time))
+	case t == reflect.TypeFor[[]time.Time]():
+		list := v.Interface().([]time.Time)
+		b = appendCBORHead(b, cborList, uint64(len(list)))
+		for _, x := range list {
+			b = appendCBORTime(b, x)
+		}
+		return b
+	case t == reflect.TypeFor[[]float64]():
+		list := v.Interface().([]float64)
+		b = appendCBORHead(b, cborList, uint64(len(list)))
+		for _, x := range list {
+			b = appendCBORDouble(b, x)
+		}
+		return b
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		return cborOf(v.Elem())
+		return appendCBOR(b, v.Elem())
 	case reflect.Struct:
-		m := cbor.Map{}
+		n := uint64(0)
 		for _, f := range fieldsOf(v.Type()) {
-			if x := v.Field(f.index); !skip(x) {
-				m[f.name] = cborOf(x)
+			if !skip(v.Field(f.index)) {
+				n++
 			}
 		}
-		return m
+		b = appendCBORHead(b, cborMap, n)
+		for _, f := range fieldsOf(v.Type()) {
+			if x := v.Field(f.index); !skip(x) {
+				b = append(appendCBORHead(b, cborText, uint64(len(f.name))), f.name...)
+				b = appendCBOR(b, x)
+			}
+		}
+		return b
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return cbor.Slice(v.Bytes())
+			return append(appendCBORHead(b, cborBytes, uint64(v.Len())), v.Bytes()...)
 		}
-		l := make(cbor.List, v.Len())
-		for i := range l {
-			l[i] = cborOf(v.Index(i))
+		b = appendCBORHead(b, cborList, uint64(v.Len()))
+		for i := range v.Len() {
+			b = appendCBOR(b, v.Index(i))
 		}
-		return l
+		return b
 	case reflect.Map:
-		m := cbor.Map{}
-		for _, k := range v.MapKeys() {
-			m[k.String()] = cborOf(v.MapIndex(k))
+		b = appendCBORHead(b, cborMap, uint64(v.Len()))
+		for _, k := range sortedKeys(v) {
+			b = append(appendCBORHead(b, cborText, uint64(k.Len())), k.String()...)
+			b = appendCBOR(b, v.MapIndex(k))
 		}
-		return m
+		return b
 	case reflect.String:
-		return cbor.String(v.String())
+		return append(appendCBORHead(b, cborText, uint64(v.Len())), v.String()...)
 	case reflect.Bool:
-		return cbor.Bool(v.Bool())
+		if v.Bool() {
+			return append(b, cborTrue)
+		}
+		return append(b, cborFalse)
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		if n := v.Int(); n < 0 {
-			return cbor.NegInt(uint64(-n))
+			return appendCBORHead(b, cborNegInt, uint64(-(n + 1)))
 		}
-		return cbor.Uint(uint64(v.Int()))
+		return appendCBORHead(b, cborUint, uint64(v.Int()))
 	case reflect.Float32, reflect.Float64:
-		return cbor.Float64(v.Float())
+		return appendCBORDouble(b, v.Float())
 	}
-	return &cbor.Nil{}
+	return append(b, cborNull)
+}
+
+// appendCBORHead writes a major type with its argument in the shortest form.
+func appendCBORHead(b []byte, major byte, n uint64) []byte {
+	switch {
+	case n < 24:
+		return append(b, major|byte(n))
+	case n <= math.MaxUint8:
+		return append(b, major|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, major|27), n)
+}
+
+func appendCBORDouble(b []byte, v float64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, cborDouble), math.Float64bits(v))
+}
+
+func appendCBORTime(b []byte, t time.Time) []byte {
+	return appendCBORDouble(append(b, cborTag|1), float64(t.UnixMilli())/1000)
 }
 
 // appendXML writes the members of v as Query/XML: lists as <member>, maps as
