@@ -8,9 +8,9 @@ func Bar(dst []Cell, share float64, width int) []Cell {
 		full = min(max(int(share*float64(width)+0.5), 1), width)
 	}
 	for i := range width {
-		r := '░'
+		r := '─'
 		if i < full {
-			r = '█'
+			r = '━'
 		}
 		dst = append(dst, Cell{R: r, Hot: share >= 1, Gap: i >= full})
 	}

@@ -22,17 +22,20 @@ func TestSpark(t *testing.T) {
 		width  int
 		want   string
 	}{
-		"rising":                        {[]float64{0, 1, 2, 3, 4, 5, 6, 7}, 8, "▁▂▃▄▅▆▇█"},
-		"the newest is right":           {[]float64{1, 2}, 4, "··▅█"},
-		"a peak survives":               {[]float64{0, 0, 0, 9, 0, 0, 0, 0}, 4, "▁█▁▁"},
-		"a gap is no zero":              {[]float64{1, gap, 1, 0}, 4, "█·█▁"},
-		"nothing at all":                {nil, 3, "···"},
-		"all zero is flat":              {[]float64{0, 0, 0}, 3, "▁▁▁"},
-		"no room":                       {[]float64{1}, 0, ""},
-		"infinity and negatives stand":  {[]float64{-5, 1}, 2, "▁█"},
-		"many points into few cells":    {[]float64{1, 1, 1, 1, 1, 4, 1, 1, 1, 1}, 2, "▃█"},
-		"gaps beside values in a cell":  {[]float64{gap, 2, gap, gap}, 2, "█·"},
-		"one point fills one cell only": {[]float64{3}, 3, "··█"},
+		"rising":                    {[]float64{0, 1, 2, 3, 4, 5, 6}, 7, "▁▂▃▄▅▆▇"},
+		"the newest is right":       {[]float64{1, 2}, 4, "··▄▇"},
+		"a peak survives":           {[]float64{0, 0, 0, 9, 0, 0, 0, 0}, 4, "▁▇▁▁"},
+		"a gap is no zero":          {[]float64{1, gap, 1, 0}, 4, "▇·▇▁"},
+		"nothing at all":            {nil, 3, "···"},
+		"all zero is flat":          {[]float64{0, 0, 0}, 3, "▁▁▁"},
+		"no room":                   {[]float64{1}, 0, ""},
+		"negatives lie at the foot": {[]float64{-5, 1}, 2, "▁▇"},
+		"infinity is no value":      {[]float64{math.Inf(1), 1}, 2, "·▇"},
+		"many points, few cells":    {[]float64{1, 1, 1, 1, 1, 4, 1, 1, 1, 1}, 2, "▃▇"},
+		"gaps beside values":        {[]float64{gap, 2, gap, gap}, 2, "▇·"},
+		"one point fills one cell":  {[]float64{3}, 3, "··▇"},
+		"a slope high above zero":   {[]float64{100, 102, 104}, 3, "▄▆▇"},
+		"a plateau stays flat":      {[]float64{1000, 1001, 1002}, 3, "▇▇▇"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := draw(Spark(nil, x.points, x.width, gap)); got != x.want {
@@ -53,7 +56,7 @@ func TestBar(t *testing.T) {
 	for _, x := range []struct {
 		share float64
 		want  string
-	}{{0, "░░░░"}, {0.001, "█░░░"}, {0.5, "██░░"}, {0.99, "████"}, {3, "████"}, {-1, "░░░░"}} {
+	}{{0, "────"}, {0.001, "━───"}, {0.5, "━━──"}, {0.99, "━━━━"}, {3, "━━━━"}, {-1, "────"}} {
 		if got := draw(Bar(nil, x.share, 4)); got != x.want {
 			t.Errorf("Bar(%v) = %s, want %s", x.share, got, x.want)
 		}

@@ -14,21 +14,27 @@ type Cell struct {
 	Gap bool // no data here
 }
 
-var blocks = [...]rune{'▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'}
+// blocks leaves out the full block: sparklines of two rows must not run together.
+var blocks = [...]rune{'▁', '▂', '▃', '▄', '▅', '▆', '▇'}
 
 // Spark appends width cells that show points (a gap is NaN), oldest first. Each
 // cell shows the largest of its points, because a short peak must not vanish. A
-// value beyond limit is hot; a NaN limit means none. The scale starts at 0, so
-// that a flat line of small numbers looks flat and not alarming.
+// value beyond limit is hot; a NaN limit means none. The scale starts at 0, so that
+// small numbers look small; only where all points lie far above 0 it starts higher,
+// so that the lowest stands at half height and a slope can be seen.
 func Spark(dst []Cell, points []float64, width int, limit float64) []Cell {
 	if width <= 0 {
 		return dst
 	}
-	top := 0.0
+	top, low := 0.0, math.Inf(1)
 	for _, v := range points {
-		if v > top && finite(v) {
-			top = v
+		if finite(v) {
+			top, low = max(top, v), min(low, v)
 		}
+	}
+	base := 0.0
+	if low > top/2 && low < top*0.995 { // less than half a percent is no slope
+		base = low - (top - low)
 	}
 	for x := range width {
 		v := peak(points, x, width)
@@ -36,7 +42,7 @@ func Spark(dst []Cell, points []float64, width int, limit float64) []Cell {
 		case math.IsNaN(v):
 			dst = append(dst, Cell{R: '·', Gap: true})
 		default:
-			dst = append(dst, Cell{R: blocks[level(v, top, len(blocks))], Hot: v > limit})
+			dst = append(dst, Cell{R: blocks[level(v-base, top-base, len(blocks))], Hot: v > limit})
 		}
 	}
 	return dst
