@@ -436,15 +436,15 @@ func (q *queue) system(m *message) map[string]string {
 		"ApproximateReceiveCount":          strconv.Itoa(m.receives),
 		"ApproximateFirstReceiveTimestamp": strconv.FormatInt(m.received.UnixMilli(), 10),
 	}
-	for name, value := range map[string]string{
-		"SequenceNumber":           m.sequence,
-		"MessageDeduplicationId":   m.dedup,
-		"MessageGroupId":           m.group,
-		"AWSTraceHeader":           m.trace,
-		"DeadLetterQueueSourceArn": string(m.source),
+	for _, optional := range [...][2]string{
+		{"SequenceNumber", m.sequence},
+		{"MessageDeduplicationId", m.dedup},
+		{"MessageGroupId", m.group},
+		{"AWSTraceHeader", m.trace},
+		{"DeadLetterQueueSourceArn", string(m.source)},
 	} {
-		if value != "" {
-			out[name] = value
+		if optional[1] != "" {
+			out[optional[0]] = optional[1]
 		}
 	}
 	return out
