@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -411,5 +412,43 @@ func TestS3BucketsAreOneNamespace(t *testing.T) {
 	where, err := c.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: aws.String("archive")})
 	if err != nil || where.LocationConstraint != HomeRegion {
 		t.Errorf("location %v, %v", where, err)
+	}
+}
+
+// What SDKs of other languages send over plain HTTP: aws-chunked with the
+// checksum in a trailer.
+func TestS3TrailingChecksum(t *testing.T) {
+	sb, c := aBucket(t)
+	for _, x := range []struct {
+		crc32 string
+		want  int
+	}{{"NhCmhg==", http.StatusOK}, {"AAAAAA==", http.StatusBadRequest}} {
+		req, err := http.NewRequestWithContext(t.Context(), "PUT", "http://archive."+inProcessHost+"/k",
+			strings.NewReader("3\r\nhel\r\n2\r\nlo\r\n0\r\nx-amz-checksum-crc32:"+x.crc32+"\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range map[string]string{
+			"Authorization":        "AWS4-HMAC-SHA256 Credential=AKIASANDBOX/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+			"Content-Encoding":     "aws-chunked",
+			"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-trailer": "x-amz-checksum-crc32", "x-amz-decoded-content-length": "5",
+		} {
+			req.Header.Set(k, v)
+		}
+		resp, err := sb.Config().HTTPClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != x.want {
+			t.Errorf("checksum %s: status %d, want %d: %s", x.crc32, resp.StatusCode, x.want, body)
+		}
+	}
+	head, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("archive"), Key: aws.String("k")})
+	if err != nil || head.ContentEncoding != nil || *head.ContentLength != 5 {
+		t.Errorf("stored as %+v, %v", head, err)
 	}
 }
