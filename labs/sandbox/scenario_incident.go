@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"kxops/ops"
@@ -15,7 +16,7 @@ import (
 const (
 	incidentHistory = 22 * time.Hour
 	poisoned        = 21*time.Hour + 30*time.Minute // payments-ledger meets a record it cannot book
-	refundsEnded    = 9 * time.Hour                 // the last refund: the queue sleeps since
+	refundsEnded    = 13 * time.Hour                // the last refund: the queue sleeps since seven hours
 	wrongTotals     = 2*time.Hour + 10*time.Minute  // an app release sends totals as text
 	wrongTopic      = 95 * time.Minute              // a topic was subscribed to the wrong queue
 	newPhotos       = 70 * time.Minute              // another app release uploads HEIC photos
@@ -90,6 +91,11 @@ func (st *stage) badDay(p *payments) {
 	_, dead := st.invoices()
 	st.oldInvoices(dead)
 	st.alarms()
+	act[cloudwatch.PutCompositeAlarmOutput](st, "cloudwatch", "PutCompositeAlarm", &cloudwatch.PutCompositeAlarmInput{
+		AlarmName: aws.String("shop loses data"), AlarmDescription: aws.String("One of the two that finance cares about."),
+		AlarmRule:    aws.String(`ALARM("payments iterator age") OR ALARM("clicks freshness")`),
+		AlarmActions: []string{string(st.r.arn("sns", "oncall"))},
+	})
 }
 
 // wrongSubscription sends the orders queue what no order is: price changes in
