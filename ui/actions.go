@@ -146,20 +146,9 @@ func move(id, title, help string, m motion, keys ...string) Action {
 
 // jump is the action that opens the screen with the same id.
 func jump(id, title, help string, keys ...string) Action {
-	if id == "pipelines" { // footer and keymap know it by what it shows
-		return Action{ID: "map", Keys: keys, Title: title, Help: help, Enabled: notOn(id), Run: opening(id)}
-	}
-	return Action{ID: id, Keys: keys, Title: title, Help: help, Enabled: notOn(id), Run: opening(id)}
-}
-
-func opening(id string) func(*App, string) tea.Cmd {
-	return func(a *App, _ string) tea.Cmd { return a.jump(id) }
-}
-
-func notOn(id string) func(*App) (bool, string) {
-	return func(a *App) (bool, string) {
-		return len(a.stack) > 0 && a.top().Title() != id, "this is it"
-	}
+	return Action{ID: id, Keys: keys, Title: title, Help: help,
+		Enabled: func(a *App) (bool, string) { return a.top().Title() != id, "this is it" },
+		Run:     func(a *App, _ string) tea.Cmd { return a.jump(id) }}
 }
 
 func onList(a *App) (bool, string) {

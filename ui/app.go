@@ -56,9 +56,8 @@ func newApp(ctx context.Context, o Options) *App {
 	}
 	a.poll = newPoller(ctx, o)
 	a.choices = o.Backend.Choices()
-	a.show(a.lastKnown())
 	a.stack = []screen{openOverview(a, "")}
-	a.top().Load(a.pic)
+	a.show(a.lastKnown())
 	return a
 }
 
@@ -184,12 +183,8 @@ func (a *App) quit() tea.Cmd {
 	return tea.Quit
 }
 
-func (a *App) top() screen {
-	if len(a.stack) == 0 {
-		return blankScreen{}
-	}
-	return a.stack[len(a.stack)-1]
-}
+// top is the screen that is shown.
+func (a *App) top() screen { return a.stack[len(a.stack)-1] }
 
 // maxStack bounds how far back `back` can go.
 const maxStack = 32

@@ -12,8 +12,21 @@ import (
 // menu or the candidates of the palette, and the foot line.
 
 func (a *App) below() int {
-	return len(a.problems()) + a.panelHeight() + 1
+	return len(a.problems()) + a.panelHeight() + a.footHeight()
 }
+
+// maxNote bounds the lines of a note.
+const maxNote = 3
+
+func (a *App) noteLines() []string {
+	if a.prompt != nil || a.note.text == "" {
+		return nil
+	}
+	lines := text.Fold(text.Clean(text.Bound(a.note.text, maxNote*a.width)), a.width)
+	return lines[:min(len(lines), maxNote)]
+}
+
+func (a *App) footHeight() int { return max(len(a.noteLines()), 1) }
 
 func (a *App) drawBelow(c *text.Canvas, l light) {
 	for _, p := range a.problems() {
@@ -66,7 +79,7 @@ func problemText(p *ops.Problem) string {
 }
 
 // footHints are the actions named in the foot line, most wanted first.
-var footHints = []string{"open", "filter", "palette", "help", "back", "faults", "map", "alarms", "sort", "mark", "copy", "raw", "pause", "refresh", "quit"}
+var footHints = []string{"open", "filter", "palette", "help", "back", "faults", "pipelines", "alarms", "sort", "mark", "copy", "raw", "pause", "refresh", "quit"}
 
 func (a *App) drawFoot(c *text.Canvas, l light) {
 	switch {
@@ -77,8 +90,10 @@ func (a *App) drawFoot(c *text.Canvas, l light) {
 		if a.note.warning {
 			st = l.ticket
 		}
-		c.Text(a.note.text, st)
-		c.End()
+		for _, line := range a.noteLines() {
+			c.Text(line, st)
+			c.End()
+		}
 	default:
 		a.drawHints(c, l)
 	}

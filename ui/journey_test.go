@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image/color"
 	"strings"
 	"testing"
 	"time"
@@ -535,4 +536,57 @@ func TestQuitCancelsWhatIsUnderWay(t *testing.T) {
 	if _, ok := cmd().(tea.QuitMsg); !ok || !errors.Is(ctx.Err(), context.Canceled) {
 		t.Error("q must cancel the look and quit")
 	}
+}
+
+func TestLongNotesAreFolded(t *testing.T) {
+	c := openConsole(t, sampleOptions(&fakeAccount{snapshot: sampleSnapshot(), failTo: "mars-1"}), 60, 16)
+	c.press(":")
+	c.typed("region mars-1")
+	c.press("enter")
+	c.sees("stayed here, mars-1 could not be opened", "choose one of the list")
+	fits(t, "a folded note", c.app.draw(), 60, 16)
+}
+
+// A theme changes colours, never words.
+func TestThemes(t *testing.T) {
+	c := open(t, &fakeAccount{snapshot: sampleSnapshot()})
+	dark, words := c.app.draw(), c.text()
+	c.press("T")
+	if c.app.draw() == dark {
+		t.Error("T changes nothing")
+	}
+	if c.text() != words {
+		t.Error("the light theme says something else")
+	}
+	c.app.opts.Config.Theme = ""
+	c.app.Update(tea.BackgroundColorMsg{Color: color.Black})
+	if c.app.draw() != dark {
+		t.Error("on a black background the theme is dark")
+	}
+	c.app.Update(tea.BackgroundColorMsg{Color: color.White})
+	if c.app.theme.name != "light" {
+		t.Error("on a white background the theme is light")
+	}
+}
+
+// Drawing 10,000 rows costs what the visible ones cost.
+func TestViewAllocations(t *testing.T) {
+	c := openConsole(t, sampleOptions(&fakeAccount{snapshot: manyQueues(10_000)}), 200, 60)
+	if n := testing.AllocsPerRun(5, func() { c.app.View() }); n > 1500 {
+		t.Errorf("%v allocations for one screen, budget 1,500", n)
+	}
+}
+
+func TestJournalShowsWhatWasDone(t *testing.T) {
+	o := sampleOptions(&fakeAccount{snapshot: sampleSnapshot()})
+	o.Journal = func() ([]JournalEntry, error) {
+		return []JournalEntry{{ID: "op-7", At: sampleNow, Who: "jo", What: "redrive", Resource: "orders-failed", Outcome: "118 moved"}}, nil
+	}
+	c := openConsole(t, o, 80, 24)
+	c.press("J")
+	c.sees("2026-11-22 14:30:00Z", "redrive", "orders-failed", "118 moved", "op-7", "jo")
+	o.Journal = func() ([]JournalEntry, error) { return nil, errors.New("permission denied") }
+	c = openConsole(t, o, 80, 24)
+	c.press("J")
+	c.sees("the journal could not be read: permission denied")
 }

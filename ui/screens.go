@@ -4,7 +4,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"kxops/ops"
-	"kxops/ui/text"
 )
 
 // screenSpec is one entry of THE list of screens.
@@ -23,7 +22,7 @@ var screens []screenSpec
 func init() {
 	screens = []screenSpec{
 		{id: "overview", aliases: []string{"home", "status"}, help: "everything that can lose data, what loses first on top",
-			open: func(_ *App, t ops.ARN) screen { return openOverview(nil, t) }},
+			open: openOverview},
 		{id: "pipelines", aliases: []string{"map", "pipes", "links"}, help: "the linked map: what feeds what", open: openPipelines},
 		{id: "stream", aliases: []string{"streams", "kds", "kinesis"}, kind: ops.KindStream, help: "one Kinesis stream", open: openDetail},
 		{id: "delivery", aliases: []string{"deliveries", "fh", "firehose"}, kind: ops.KindDelivery, help: "one Firehose delivery stream", open: openDetail},
@@ -82,14 +81,3 @@ func (a *App) openNamed(kind ops.Kind, name string) tea.Cmd {
 	}
 	return a.openResource(to)
 }
-
-// blankScreen stands in while there is no screen yet.
-type blankScreen struct{}
-
-func (blankScreen) Title() string      { return "" }
-func (blankScreen) Selected() ops.ARN  { return "" }
-func (blankScreen) Visible() []ops.ARN { return nil }
-func (blankScreen) Load(*picture)      {}
-func (blankScreen) Move(motion)        {}
-
-func (blankScreen) Draw(*text.Canvas, int, light) {}
