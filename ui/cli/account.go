@@ -24,19 +24,32 @@ type account struct {
 	clock  func() time.Time // the account's time: the demo's may be another than ours
 }
 
-// collect looks once, and gives the account its display name: which account it
-// is, only the answer tells.
+// collect looks once.
 func (a *account) collect(ctx context.Context, ask survey.Ask, partial func(ops.Snapshot)) ops.Snapshot {
-	named := func(s ops.Snapshot) ops.Snapshot {
-		if s.Identity.Alias == "" && a.alias != nil {
-			s.Identity.Alias = a.alias(s.Identity.Account)
-		}
-		return s
-	}
 	if partial == nil {
-		return named(a.survey.Collect(ctx, ask, nil))
+		return a.named(a.survey.Collect(ctx, ask, nil))
 	}
-	return named(a.survey.Collect(ctx, ask, func(s ops.Snapshot) { partial(named(s)) }))
+	return a.named(a.survey.Collect(ctx, ask, func(s ops.Snapshot) { partial(a.named(s)) }))
+}
+
+// lastKnown is the picture that an earlier run left; without one it still says
+// where we are.
+func (a *account) lastKnown() (ops.Snapshot, bool) {
+	s, ok := a.survey.LastKnown()
+	return a.named(s), ok
+}
+
+// named fills in what is known about the account before it answers, and the
+// display name that only the answer's account id tells.
+func (a *account) named(s ops.Snapshot) ops.Snapshot {
+	here := a.cloud.Place()
+	id := &s.Identity
+	id.Region = cmp.Or(id.Region, here.Region)
+	id.Profile = cmp.Or(id.Profile, here.Profile)
+	if id.Alias == "" && a.alias != nil {
+		id.Alias = a.alias(id.Account)
+	}
+	return s
 }
 
 // configuration reads the file once.

@@ -132,7 +132,7 @@ func (b *backend) pace() time.Duration {
 
 func (b *backend) LastKnown() (ops.Snapshot, bool) {
 	if a := b.now(); a != nil {
-		return a.survey.LastKnown()
+		return a.lastKnown()
 	}
 	return ops.Snapshot{}, false
 }

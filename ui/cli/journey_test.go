@@ -234,7 +234,7 @@ func TestJourneyDeadEndpoint(t *testing.T) {
 	t.Parallel()
 	j := start(t, terminal.Options{}, []string{"AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y"},
 		"--endpoint-url", deadEndpoint(t), "--region", "eu-west-1")
-	j.sees("kxops", "nothing read yet")
+	j.sees("kxops", "eu-west-1", "nothing read yet")
 	began := time.Now()
 	j.types("q")
 	j.ends(0)
