@@ -235,8 +235,13 @@ func queueVerdict(q ops.Queue, l look) (Verdict, ops.Reading) {
 	} else if n > 0 && v.DeadLetter {
 		v.Headline += ", age " + string(age.Last.Why())
 	}
-	if used, known := v.Share.Value(); known && n > 0 {
-		v.Limit = fmt.Sprintf("%.0f%% of %s", 100*used, ops.Span(q.Retention.Seconds()))
+	if used, known := v.Share.Value(); known && used > 0 && n > 0 {
+		// What is used is a share of the time that is left to a message here: less
+		// than the retention where the source queue may have spent some of it.
+		v.Limit = fmt.Sprintf("%.0f%% of %s", 100*used, ops.Span(age.Last.Or(0)/used))
+		if v.Loss.WorstCase {
+			v.Limit += "*"
+		}
 	}
 	return v, depth
 }

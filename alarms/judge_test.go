@@ -197,8 +197,8 @@ func TestWhatLosesDataFirstIsOnTop(t *testing.T) {
 	if in := vs[0].Loss.In.Or(-1); math.Abs(in-0.2*86400) > 60 {
 		t.Errorf("the dead-letter queue loses in %s", ops.Span(in))
 	}
-	if vs[0].Headline != "118 msgs, oldest 9d19h" {
-		t.Errorf("headline %q", vs[0].Headline)
+	if vs[0].Headline != "118 msgs, oldest 9d19h" || vs[0].Limit != "98% of 10d*" {
+		t.Errorf("headline %q, limit %q", vs[0].Headline, vs[0].Limit)
 	}
 }
 

@@ -22,14 +22,14 @@ var functionStreamErrors = Rule{
 var functionErrorRate = Rule{
 	ID: "lambda.errors_rate", Severity: Ticket,
 	Title: "more than 5 % of the invocations fail",
-	Why:   "errors ÷ max(errors, invocations), because late errors can outnumber invocations; 5 % is ours",
+	Why:   "errors ÷ max(errors, invocations) over 15 minutes with errors in 3 of them; late errors can outnumber invocations; 5 % is ours",
 	Next:  "read the function's log",
 	Function: func(f ops.Function, l look) string {
 		if l.onStream[f.ARN] {
 			return ""
 		}
-		errs, calls := l.recent(f.Measures.Get(ops.Errors), 3), l.recent(f.Measures.Get(ops.Invocations), 3)
-		if errs > 0.05*max(errs, calls) && l.breaches(f.Measures.Get(ops.Errors), 3, 3, above(0)) {
+		errs, calls := l.recent(f.Measures.Get(ops.Errors), 15), l.recent(f.Measures.Get(ops.Invocations), 15)
+		if errs > 0.05*max(errs, calls) && l.breaches(f.Measures.Get(ops.Errors), 3, 15, above(0)) {
 			return fmt.Sprintf("%.0f%% of the invocations fail", 100*errs/max(errs, calls))
 		}
 		return ""
