@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
 	"kxops/ops"
@@ -661,4 +663,32 @@ func FuzzMuteSchedule(f *testing.F) {
 		}
 		s.starts(time.Unix(1_800_000_000, 0))
 	})
+}
+
+// The whole way: a queue's own metric, an alarm, a topic, a queue that reads it.
+// A topic that does not exist leaves a failed action in the history.
+func TestAlarmReachesAQueueThroughATopic(t *testing.T) {
+	sb := empty(t)
+	cw, q, topics := cloudwatch.NewFromConfig(sb.Config()), sqs.NewFromConfig(sb.Config()), sns.NewFromConfig(sb.Config())
+	dlq := must[*sqs.CreateQueueOutput](t)(q.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("orders-dlq")}))
+	inbox := must[*sqs.CreateQueueOutput](t)(q.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("inbox"), Attributes: map[string]string{
+		"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*"}]}`,
+	}}))
+	topic := must[*sns.CreateTopicOutput](t)(topics.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("page")}))
+	must[*sns.SubscribeOutput](t)(topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: aws.String("arn:aws:sqs:eu-west-1:123456789012:inbox")}))
+	in := alarmOn("dlq.nonempty", "ApproximateNumberOfMessagesVisible", 1, 5, "notBreaching")
+	in.Namespace, in.Threshold, in.OKActions = aws.String("AWS/SQS"), aws.Float64(0), nil
+	in.Dimensions = []types.Dimension{{Name: aws.String("QueueName"), Value: aws.String("orders-dlq")}}
+	in.AlarmActions = []string{*topic.TopicArn, pageTopic + "-gone"}
+	putAlarm(t, cw, in)
+	must[*sqs.SendMessageOutput](t)(q.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: dlq.QueueUrl, MessageBody: aws.String("poison")}))
+	sb.Advance(5 * time.Minute)
+	got := must[*sqs.ReceiveMessageOutput](t)(q.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: inbox.QueueUrl}))
+	if len(got.Messages) != 1 || !strings.Contains(*got.Messages[0].Body, `\"NewStateValue\":\"ALARM\"`) {
+		t.Fatalf("got %d messages; history %q", len(got.Messages), summaries(historyOf(t, cw, "dlq.nonempty", "")))
+	}
+	actions := summaries(historyOf(t, cw, "dlq.nonempty", types.HistoryItemTypeAction))
+	if len(actions) != 2 || !strings.HasPrefix(actions[0], "Successfully") || !strings.HasPrefix(actions[1], "Failed to execute action "+pageTopic+"-gone") {
+		t.Errorf("got %q", actions)
+	}
 }
