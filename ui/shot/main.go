@@ -2,8 +2,9 @@
 // in memory, types keys, and draws the screen into a PNG. The README's pictures
 // are made with it, so they show what the program really draws.
 //
-//	go run ./ui/shot -cols 130 -rows 38 -keys '{PAGE}jj<enter>' -o overview.png
+//	go run ./ui/shot -cols 128 -rows 34 -keys '{PAGE}jj<enter>' -o overview.png
 //	go run ./ui/shot -o status.png -- status --fail-on page
+//	go run ./ui/shot -all            the README's pictures, into ui/shot/pictures
 //
 // Keys are typed as they are; <enter>, <esc>, <up>, <down>, <left>, <right>,
 // <tab>, <space>, <pgdn>, <lt> and <ctrl-x> are named keys; {words} waits until the
@@ -38,27 +39,40 @@ func main() {
 // patience is how long the program may take to show what a {wait} asks for.
 const patience = 20 * time.Second
 
+// picture is one picture and how to come to it.
+type picture struct {
+	path       string
+	keys       string
+	cols, rows int
+	text       bool // the screen as text beside it
+	command    []string
+}
+
+// demoAt is a fixed time: the same picture every time, but for the seconds.
+const demoAt = "2026-11-22T03:14:00Z"
+
+// readme is THE list of the README's pictures.
+var readme = []picture{
+	{path: "overview", keys: "{PAGE}{refresh}~~~"},
+	{path: "stream", keys: "{PAGE}{refresh}<enter>{slowest reader}~~"},
+	{path: "map", keys: "{PAGE}{refresh}P{shop-clicks}~~"},
+}
+
 func shoot(args []string) error {
 	f := flag.NewFlagSet("shot", flag.ContinueOnError)
-	cols := f.Int("cols", 130, "columns of the terminal")
-	rows := f.Int("rows", 38, "rows of the terminal")
-	keys := f.String("keys", "", "keys to type before the picture is taken")
-	out := f.String("o", "shot.png", "file to write; with -text also a .txt beside it")
-	text := f.Bool("text", false, "write the screen as text too")
+	var p picture
+	f.IntVar(&p.cols, "cols", 128, "columns of the terminal")
+	f.IntVar(&p.rows, "rows", 34, "rows of the terminal")
+	f.StringVar(&p.keys, "keys", "", "keys to type before the picture is taken")
+	f.StringVar(&p.path, "o", "shot.png", "file to write")
+	f.BoolVar(&p.text, "text", false, "write the screen as text too, into a .txt beside the picture")
 	env := f.String("env", "", "variables for the program: A=b,C=d")
 	binary := f.String("bin", "", "program to run; default: build kxops from this module")
+	all := f.Bool("all", false, "make the README's pictures, in ui/shot/pictures")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	command := f.Args()
-	if len(command) == 0 {
-		// A fixed time and seed: the same picture every time, but for the seconds.
-		command = []string{"demo", "--at", "2026-11-22T03:14:00Z"}
-	}
-	steps, err := parseKeys(*keys)
-	if err != nil {
-		return err
-	}
+	p.command = f.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	dir, err := os.MkdirTemp("", "kxops-shot")
@@ -74,10 +88,39 @@ func shoot(args []string) error {
 			return fmt.Errorf("build kxops: %w", err)
 		}
 	}
-	cmd := exec.CommandContext(ctx, *binary, command...)
-	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "COLORTERM=truecolor", "NO_COLOR=", "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir, "XDG_STATE_HOME="+dir)
-	cmd.Env = append(without(cmd.Env, "NO_COLOR"), strings.FieldsFunc(*env, func(r rune) bool { return r == ',' })...)
-	t, err := terminal.Start(cmd, terminal.Options{Cols: *cols, Rows: *rows})
+	c := camera{binary: *binary, home: dir, env: strings.FieldsFunc(*env, func(r rune) bool { return r == ',' })}
+	if !*all {
+		return c.take(ctx, p)
+	}
+	for _, one := range readme {
+		one.path = filepath.Join("ui", "shot", "pictures", one.path+".png")
+		one.cols, one.rows = p.cols, p.rows
+		if err := c.take(ctx, one); err != nil {
+			return fmt.Errorf("%s: %w", one.path, err)
+		}
+	}
+	return nil
+}
+
+// camera takes pictures of one program, in a home that is not the user's.
+type camera struct {
+	binary, home string
+	env          []string
+}
+
+func (c camera) take(ctx context.Context, p picture) error {
+	if len(p.command) == 0 {
+		p.command = []string{"demo", "--at", demoAt}
+	}
+	steps, err := parseKeys(p.keys)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, c.binary, p.command...)
+	cmd.Env = append(without(os.Environ(), "NO_COLOR"), "TERM=xterm-256color", "COLORTERM=truecolor",
+		"HOME="+c.home, "XDG_CONFIG_HOME="+c.home, "XDG_CACHE_HOME="+c.home, "XDG_STATE_HOME="+c.home)
+	cmd.Env = append(cmd.Env, c.env...)
+	t, err := terminal.Start(cmd, terminal.Options{Cols: p.cols, Rows: p.rows})
 	if err != nil {
 		return err
 	}
@@ -85,7 +128,7 @@ func shoot(args []string) error {
 	if err := play(t, steps); err != nil {
 		return err
 	}
-	return save(t, *out, *text)
+	return save(t, p.path, p.text)
 }
 
 // without leaves a variable out: some programs take an empty NO_COLOR for a set one.
@@ -102,7 +145,7 @@ func without(env []string, name string) []string {
 // save writes the picture as soon as the screen has been still for a moment.
 func save(t *terminal.Terminal, path string, asText bool) error {
 	settle(t)
-	picture, err := paint(t.Cells())
+	drawn, err := paint(t.Cells())
 	if err != nil {
 		return fmt.Errorf("%w; the screen was:\n%s", err, t.Text())
 	}
@@ -111,7 +154,7 @@ func save(t *terminal.Terminal, path string, asText bool) error {
 		return err
 	}
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := encoder.Encode(file, picture); err != nil {
+	if err := encoder.Encode(file, drawn); err != nil {
 		file.Close()
 		return err
 	}
