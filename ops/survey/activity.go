@@ -110,6 +110,13 @@ func (s *Survey) readActivity(ctx context.Context) {
 	for _, r := range rosters {
 		calls.Go(func() error {
 			s.safely("metrics", func() {
+				s.mu.Lock()
+				if problem != nil { // one list failed: the others are the same action at the same place
+					s.picture.activity.failed[r] = true
+					s.mu.Unlock()
+					return
+				}
+				s.mu.Unlock()
 				list, n, err := s.readRoster(ctx, r)
 				var p *ops.Problem
 				if err != nil {

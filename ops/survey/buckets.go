@@ -19,6 +19,7 @@ const maxBuckets = 300
 func (s *Survey) surveyBuckets(ctx context.Context) {
 	survey(ctx, s, &s.picture.Buckets, source[ops.Bucket]{
 		workers:  8,
+		every:    locally,
 		list:     s.listBuckets,
 		key:      func(b ops.Bucket) string { return b.Name },
 		describe: s.describeBucket,

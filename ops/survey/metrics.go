@@ -166,7 +166,7 @@ func (s *Survey) liveQueues(now time.Time) int {
 		switch {
 		case deadLetters[e.Item.ARN], focus[e.Item.ARN]:
 			n++
-		case s.picture.busy(e.Item, now):
+		case s.picture.busy(&e.Item, now):
 			busy++
 		}
 	}

@@ -39,6 +39,7 @@ type picture struct {
 	pace      pace
 	recalled  bool // there are things from disk
 	confirmed bool // AWS has answered at least one list
+	answered  bool // and one in this look
 	read      bool // the disk was looked at
 	kept      time.Time
 	note      string // what was wrong with the file on disk
@@ -112,13 +113,13 @@ func (p *picture) Snapshot() ops.Snapshot {
 		Started:        p.Started,
 		At:             p.Ended,
 		Recalled:       p.recalled && !p.confirmed,
-		Streams:        section(&p.Streams, false, func(st ops.Stream) string { return st.Name }),
-		Deliveries:     section(&p.Deliveries, false, func(d ops.Delivery) string { return d.Name }),
+		Streams:        section(&p.Streams, false, func(st *ops.Stream) string { return st.Name }),
+		Deliveries:     section(&p.Deliveries, false, func(d *ops.Delivery) string { return d.Name }),
 		Queues:         p.queues(),
 		Topics:         p.topics(),
-		Functions:      section(&p.Functions, true, func(f ops.Function) string { return f.Name }),
-		Buckets:        section(&p.Buckets, false, func(b ops.Bucket) string { return b.Name }),
-		Alarms:         section(&p.Alarms, true, func(a ops.Alarm) string { return a.Name }),
+		Functions:      section(&p.Functions, true, func(f *ops.Function) string { return f.Name }),
+		Buckets:        section(&p.Buckets, false, func(b *ops.Bucket) string { return b.Name }),
+		Alarms:         section(&p.Alarms, true, func(a *ops.Alarm) string { return a.Name }),
 		MetricsAt:      p.MetricsAt,
 		MetricsProblem: p.MetricsProblem,
 	}
@@ -142,7 +143,7 @@ func (p *picture) Snapshot() ops.Snapshot {
 		f := &sn.Functions.Items[i]
 		f.Measures = p.Measures[f.ARN]
 	}
-	mappings := section(&p.Mappings, true, func(m mapping) string { return m.Name + m.ID }).Items
+	mappings := section(&p.Mappings, true, func(m *mapping) string { return m.ID }).Items
 	relate(&sn, mappings)
 	sn.Links = ops.Linked(sn)
 
@@ -193,11 +194,8 @@ var asleep = ops.Measures{
 }
 
 func (p *picture) queues() ops.Section[ops.Queue] {
-	in := section(&p.Queues, false, func(q queue) string { return q.Name })
-	out := ops.Section[ops.Queue]{At: in.At, Partial: in.Partial, Known: in.Known, Problem: in.Problem}
-	out.Items = make([]ops.Queue, 0, len(in.Items))
 	deadLetters := p.deadLetterQueues()
-	for _, x := range in.Items {
+	return sectionOf(&p.Queues, false, func(q *queue) string { return q.Name }, func(x *queue) ops.Queue {
 		q := x.Queue
 		q.ARN = p.arnOf(q.ARN, "sqs", q.Name)
 		q.Measures = p.Measures[q.ARN]
@@ -205,29 +203,24 @@ func (p *picture) queues() ops.Section[ops.Queue] {
 		if !q.Awake {
 			q.Measures = asleep
 		}
-		out.Items = append(out.Items, q)
-	}
-	return out
+		return q
+	})
 }
 
 func (p *picture) topics() ops.Section[ops.Topic] {
-	in := section(&p.Topics, true, func(t topic) string { return t.Name })
 	subscriptions := map[ops.ARN][]ops.Subscription{}
-	for _, x := range section(&p.Subscriptions, true, subscriptionKey).Items {
+	for _, x := range section(&p.Subscriptions, true, func(x *subscription) string { return string(x.Topic) + " " + x.Endpoint }).Items {
 		subscriptions[x.Topic] = append(subscriptions[x.Topic], x.Subscription)
 	}
-	out := ops.Section[ops.Topic]{At: in.At, Partial: in.Partial, Known: in.Known, Problem: in.Problem}
-	out.Items = make([]ops.Topic, 0, len(in.Items))
-	for _, x := range in.Items {
+	return sectionOf(&p.Topics, true, func(t *topic) string { return t.Name }, func(x *topic) ops.Topic {
 		t := x.Topic
 		t.Subscriptions, t.Measures = subscriptions[t.ARN], p.Measures[t.ARN]
-		out.Items = append(out.Items, t)
-	}
-	return out
+		return t
+	})
 }
 
 // awake reports whether a queue publishes metrics, as far as can be told.
-func (p *picture) awake(q queue) bool {
+func (p *picture) awake(q *queue) bool {
 	if q.Depths != [3]int64{} {
 		return true
 	}
@@ -237,7 +230,7 @@ func (p *picture) awake(q queue) bool {
 
 // busy reports whether a queue is worth reading live: it held messages when it
 // was last read, or something was sent to it within the hour.
-func (p *picture) busy(q queue, now time.Time) bool {
+func (p *picture) busy(q *queue, now time.Time) bool {
 	if q.Depths != [3]int64{} {
 		return true
 	}

@@ -160,7 +160,7 @@ func (s *Survey) dueQueues(now time.Time) map[string]bool {
 	interval := s.interval()
 	var busy []string
 	for key, e := range s.picture.Queues.Entries {
-		q := e.Item
+		q := &e.Item
 		last := e.Described
 		if e.tried.After(last) {
 			last = e.tried

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +47,9 @@ type entry[T any] struct {
 }
 
 func newShelf[T any]() shelf[T] { return shelf[T]{Entries: map[string]*entry[T]{}} }
+
+// locally marks a list that is made from what other lists said, at every look.
+const locally = -1
 
 // source says how one kind is read.
 type source[T any] struct {
@@ -144,6 +148,7 @@ func (w *walk[T]) list(ctx context.Context) {
 func (w *walk[T]) found(ctx context.Context, page []T) {
 	var todo []string
 	w.s.mu.Lock()
+	w.s.picture.answered = w.s.picture.answered || w.src.every != locally
 	for _, item := range page {
 		key := w.src.key(item)
 		if key == "" {
@@ -205,7 +210,7 @@ func (w *walk[T]) forget() {
 	}
 	w.sh.At = w.s.options.Now()
 	w.sh.listing = false
-	w.s.picture.confirmed = true
+	w.s.picture.confirmed = w.s.picture.confirmed || w.src.every != locally
 }
 
 func (w *walk[T]) work(ctx context.Context) {
@@ -288,16 +293,26 @@ func (w *walk[T]) finish(ctx context.Context) {
 
 // section shows a shelf as a section of the snapshot, ordered by name. bare says
 // whether a thing of which only the name is known is worth a row by itself.
-func section[T any](sh *shelf[T], bare bool, name func(T) string) ops.Section[T] {
-	out := ops.Section[T]{At: sh.At, Known: len(sh.Entries), Problem: sh.Problem, Partial: sh.listing}
-	out.Items = make([]T, 0, len(sh.Entries))
+func section[T any](sh *shelf[T], bare bool, name func(*T) string) ops.Section[T] {
+	return sectionOf(sh, bare, name, func(x *T) T { return *x })
+}
+
+// sectionOf is section with the things turned into what the snapshot holds.
+func sectionOf[T, U any](sh *shelf[T], bare bool, name func(*T) string, shown func(*T) U) ops.Section[U] {
+	out := ops.Section[U]{At: sh.At, Known: len(sh.Entries), Problem: sh.Problem, Partial: sh.listing}
+	// Pointers are sorted, not the things: an account may have ten thousand.
+	items := make([]*T, 0, len(sh.Entries))
 	for _, e := range sh.Entries {
 		out.Partial = out.Partial || e.Described.IsZero()
 		if bare || !e.Described.IsZero() || !e.tried.IsZero() {
-			out.Items = append(out.Items, e.Item)
+			items = append(items, &e.Item)
 		}
 	}
-	sort.Slice(out.Items, func(i, j int) bool { return name(out.Items[i]) < name(out.Items[j]) })
+	slices.SortFunc(items, func(a, b *T) int { return strings.Compare(name(a), name(b)) })
+	out.Items = make([]U, 0, len(items))
+	for _, x := range items {
+		out.Items = append(out.Items, shown(x))
+	}
 	return out
 }
 

@@ -157,6 +157,7 @@ func (s *Survey) begin(ask Ask, fatal context.CancelCauseFunc) {
 	s.picture.pace = paced(s.picture.load, s.options, ask.Blurred) // as last planned, until this look plans
 	s.picture.Started = s.options.Now()
 	s.picture.Ended = time.Time{}
+	s.picture.answered = false
 }
 
 // look lists, describes and reads, all kinds at once.
@@ -205,13 +206,14 @@ func (s *Survey) safely(section string, f func()) {
 // show hands out the growing picture until the look is done.
 func (s *Survey) show(done <-chan struct{}, partial func(ops.Snapshot)) {
 	var shown time.Time
+	every := showEvery
 	for {
 		select {
 		case <-done:
 			return
 		case <-s.changed:
 		}
-		if wait := showEvery - time.Since(shown); wait > 0 {
+		if wait := every - time.Since(shown); wait > 0 {
 			timer := time.NewTimer(wait)
 			select {
 			case <-done:
@@ -224,6 +226,7 @@ func (s *Survey) show(done <-chan struct{}, partial func(ops.Snapshot)) {
 		if partial != nil {
 			partial(s.Snapshot())
 		}
+		every = max(showEvery, 4*time.Since(shown)) // a large account takes longer to draw than to wait for
 	}
 }
 
@@ -273,7 +276,20 @@ func (s *Survey) snapshot() ops.Snapshot {
 func (s *Survey) readIdentity(ctx context.Context) {
 	id, err := s.cloud.Identity(ctx)
 	if err != nil {
-		s.explain(ctx, err) // ends the look where nothing else can succeed
+		p := s.explain(ctx, err) // ends the look where nothing else can succeed
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if p == nil || s.fatal == nil {
+			return
+		}
+		switch p.Fault {
+		case ops.FaultUnreachable, ops.FaultTimeout, ops.FaultNotAWS:
+			// A network may have no way to STS and still reach the rest. Where nothing
+			// else has answered either, a person is told now and not ten seconds later.
+			if !s.picture.answered {
+				s.fatal(p)
+			}
+		}
 		return
 	}
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"go.uber.org/goleak"
 
 	"kxops/labs/sandbox"
 	"kxops/ops"
@@ -317,4 +319,46 @@ func TestGivingUpWaitingIsNoProblemOfTheAccount(t *testing.T) {
 	if streamNames(sn) != "clicks" || sn.Streams.Problem != nil {
 		t.Errorf("streams %q: %v", streamNames(sn), sn.Streams.Problem)
 	}
+}
+
+func TestAnUnreachableEndpointIsToldSoon(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	for name, endpoint := range map[string]string{"refused": "http://127.0.0.1:1", "silent": "http://" + silent.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := at(t, "", Options{})
+			cfg := p.Config()
+			cfg.HTTPClient, cfg.BaseEndpoint = nil, aws.String(endpoint)
+			c, err := cloud.Open(t.Context(), cloud.Options{Config: &cfg})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			sn := New(c, Options{NoCache: true}).Collect(t.Context(), Ask{}, nil)
+			if took := time.Since(start); took > 6*time.Second { // 5 s, and what a busy test machine adds
+				t.Errorf("it took %s", took)
+			}
+			for _, x := range sn.Sections() {
+				if x.Name != "metrics" && x.Name != "buckets" && (x.Problem == nil || x.Problem.Fault != ops.FaultUnreachable && x.Problem.Fault != ops.FaultTimeout) {
+					t.Errorf("%s: %v", x.Name, x.Problem)
+				}
+			}
+		})
+	}
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	p := at(t, "", Options{})
+	p.stream(t, "clicks")
+	p.look(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	p.SetFaults(sandbox.Fault{Kind: sandbox.Slow, Latency: time.Minute})
+	p.survey.Collect(ctx, Ask{Fresh: true}, nil)
 }
