@@ -20,7 +20,7 @@ import (
 // Kinesis: this file has the streams and what is said about them;
 // kinesis_shards.go the shards, their lineage and resharding; kinesis_write.go and
 // kinesis_read.go the records; kinesis_consumers.go fan-out consumers and simulated
-// readers; kinesis_metrics.go what CloudWatch sees.
+// readers; kinesis_channels.go native deliveries; kinesis_metrics.go what CloudWatch sees.
 
 const (
 	shortestRetention = 24 * time.Hour
@@ -34,6 +34,8 @@ const (
 type kinesisService struct {
 	r       *Region
 	streams map[string]*stream
+	// channels are the native deliveries to S3, by name: see kinesis_channels.go.
+	channels []*types.ChannelDescription
 }
 
 type stream struct {
@@ -89,6 +91,7 @@ func newKinesis(r *Region) {
 	k.handleShards()
 	k.handleRecords()
 	k.handleConsumers()
+	k.handleChannels()
 }
 
 // kinesisIn is the region's Kinesis, for scenarios and tests.
@@ -411,7 +414,7 @@ func (k *kinesisService) describeStreamSummary(_ context.Context, in *kinesis.De
 		RetentionPeriodHours: aws.Int32(int32(s.retention / time.Hour)), EncryptionType: s.encryption(), KeyId: optional(s.keyID),
 		EnhancedMonitoring: []types.EnhancedMetrics{{ShardLevelMetrics: []types.MetricsName{}}},
 		OpenShardCount:     aws.Int32(int32(len(s.openShards()))), ConsumerCount: aws.Int32(int32(len(s.consumers))),
-		ChannelCount: aws.Int32(0), MaxRecordSizeInKiB: aws.Int32(int32(s.largest / 1024)),
+		ChannelCount: aws.Int32(int32(s.channels())), MaxRecordSizeInKiB: aws.Int32(int32(s.largest / 1024)),
 		RecordDistributionStrategy: s.distribution,
 	}}, nil
 }
@@ -425,7 +428,7 @@ func (k *kinesisService) openShards() int {
 }
 
 func (k *kinesisService) describeLimits(context.Context, *kinesis.DescribeLimitsInput) (*kinesis.DescribeLimitsOutput, error) {
-	out := &kinesis.DescribeLimitsOutput{ShardLimit: aws.Int32(mostShards), OnDemandStreamCountLimit: aws.Int32(50), ChannelCount: aws.Int32(0)}
+	out := &kinesis.DescribeLimitsOutput{ShardLimit: aws.Int32(mostShards), OnDemandStreamCountLimit: aws.Int32(50), ChannelCount: aws.Int32(int32(len(k.channels)))}
 	var shards, onDemand int32
 	for _, s := range k.streams {
 		if s.mode == types.StreamModeOnDemand {

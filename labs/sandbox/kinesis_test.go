@@ -686,3 +686,52 @@ func TestFaultsUnderConcurrentCalls(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// CreateChannel API: on-demand streams only; one S3 channel per stream.
+func TestKinesisChannels(t *testing.T) {
+	sb, c := aStream(t, 1)
+	ctx := t.Context()
+	arn := aws.String(string(sb.Region("").arn("kinesis", "stream/orders")))
+	create := func(name string) (*kinesis.CreateChannelOutput, error) {
+		return c.CreateChannel(ctx, &kinesis.CreateChannelInput{
+			ChannelName: &name, ServiceExecutionRoleARN: aws.String(deliveryRole),
+			StreamConfigurationList: []types.ChannelStreamConfiguration{{StreamARN: arn, RecordConfiguration: &types.RecordConfiguration{RecordFormatType: types.RecordFormatTypeJson}}},
+			S3DestinationConfiguration: &types.S3DestinationConfiguration{DataFreshnessInSeconds: aws.Int32(300), StorageConfiguration: &types.S3StorageConfiguration{
+				BucketARN: aws.String("arn:aws:s3:::archive"), ExpectedBucketOwner: aws.String(Account), CompressionType: types.S3CompressionTypeGzip, StorageClass: types.S3StorageClassStandard}},
+		})
+	}
+	if _, err := create("lake"); codeOf(err) != "InvalidArgumentException" {
+		t.Errorf("on a provisioned stream: %v", err)
+	}
+	if _, err := c.UpdateStreamMode(ctx, &kinesis.UpdateStreamModeInput{StreamARN: arn, StreamModeDetails: &types.StreamModeDetails{StreamMode: types.StreamModeOnDemand}}); err != nil {
+		t.Fatal(err)
+	}
+	sb.Advance(reshardTime)
+	made, err := create("lake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create("lake2"); codeOf(err) != "LimitExceededException" {
+		t.Errorf("a second one: %v", err)
+	}
+	sb.Advance(reshardTime)
+	list, err := c.ListChannels(ctx, &kinesis.ListChannelsInput{StreamFilter: []types.StreamFilter{{StreamARN: arn}}})
+	if err != nil || len(list.ChannelSummaries) != 1 || list.ChannelSummaries[0].ChannelStatus != types.ChannelStatusActive || !strings.Contains(*list.ChannelSummaries[0].ChannelStatusReason, "delivers nothing") {
+		t.Errorf("listed %+v, %v", list, err)
+	}
+	sum, err := c.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamARN: arn})
+	if err != nil || *sum.StreamDescriptionSummary.ChannelCount != 1 {
+		t.Errorf("summary %+v, %v", sum, err)
+	}
+	d, err := c.DescribeChannel(ctx, &kinesis.DescribeChannelInput{ChannelARN: made.ChannelDescription.ChannelARN})
+	if err != nil || *d.ChannelDescription.S3DestinationConfiguration.DataFreshnessInSeconds != 300 {
+		t.Errorf("described %+v, %v", d, err)
+	}
+	if _, err := c.DeleteChannel(ctx, &kinesis.DeleteChannelInput{ChannelARN: made.ChannelDescription.ChannelARN}); err != nil {
+		t.Fatal(err)
+	}
+	sb.Advance(reshardTime)
+	if list, err = c.ListChannels(ctx, &kinesis.ListChannelsInput{}); err != nil || len(list.ChannelSummaries) != 0 {
+		t.Errorf("after the deletion: %+v, %v", list, err)
+	}
+}
