@@ -130,6 +130,9 @@ func (s *lambdaService) mapQueue(m *mapping, in *lambda.CreateEventSourceMapping
 				" \") and function (\" " + m.function + " \") already exists. Please update or delete the existing mapping with UUID " + id)}
 		}
 	}
+	if _, err := s.r.queues.receive(m.source, 0, 0); err != nil { // Lambda tries a receive, too
+		return invalidParameter("Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not exist for this wsdl version.")
+	}
 	m.config.BatchSize = aws.Int32(10)
 	m.config.MaximumBatchingWindowInSeconds = aws.Int32(0)
 	m.limit = firstPollers

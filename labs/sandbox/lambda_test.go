@@ -313,7 +313,9 @@ func TestLambdaQueueMappingPartialBatch(t *testing.T) {
 	if d := cmp.Diff([]string{"bad"}, f.bodies(dead)); d != "" {
 		t.Error(d)
 	}
-	_, err := f.client.UpdateEventSourceMapping(t.Context(), &lambda.UpdateEventSourceMappingInput{UUID: &id, Enabled: aws.Bool(false)})
+	_, err := f.client.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{FunctionName: aws.String("orders"), EventSourceArn: aws.String(arnOf("nowhere"))})
+	f.refused(err, "InvalidParameterValueException", "NonExistentQueue")
+	_, err = f.client.UpdateEventSourceMapping(t.Context(), &lambda.UpdateEventSourceMappingInput{UUID: &id, Enabled: aws.Bool(false)})
 	f.ok(err)
 	f.sb.Advance(mappingSettles)
 	if st := aws.ToString(f.mapping(id).State); st != "Disabled" {

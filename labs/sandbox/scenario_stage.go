@@ -133,8 +133,11 @@ func (st *stage) delivery(name, bucket string, source ops.ARN, seconds int32, ed
 		DeliveryStreamName: &name,
 		ExtendedS3DestinationConfiguration: &firetypes.ExtendedS3DestinationConfiguration{
 			BucketARN: aws.String("arn:aws:s3:::" + bucket), RoleARN: &role,
-			BufferingHints:    &firetypes.BufferingHints{SizeInMBs: aws.Int32(5), IntervalInSeconds: &seconds},
-			Prefix:            aws.String(name + "/!{timestamp:yyyy/MM/dd/HH}/"),
+			BufferingHints: &firetypes.BufferingHints{SizeInMBs: aws.Int32(5), IntervalInSeconds: &seconds},
+			Prefix:         aws.String(name + "/!{timestamp:yyyy/MM/dd/HH}/"),
+			CloudWatchLoggingOptions: &firetypes.CloudWatchLoggingOptions{
+				Enabled: aws.Bool(true), LogGroupName: aws.String("/aws/kinesisfirehose/" + name), LogStreamName: aws.String("DestinationDelivery"),
+			},
 			ErrorOutputPrefix: aws.String(name + "-errors/!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}/"),
 		},
 	}

@@ -159,8 +159,25 @@ func TestCalmStaysCalm(t *testing.T) {
 	}
 }
 
-func TestIncidentStream(t *testing.T) {
+// The incident is built once: it is looked at from several sides, and only the
+// last look changes it.
+func TestIncident(t *testing.T) {
 	l := looking(t, "incident")
+	for _, side := range []struct {
+		name string
+		look func(*testing.T, *looker)
+	}{
+		{"stream", incidentStream}, {"delivery", incidentDelivery}, {"sleeping queue", incidentSleepingQueue}, {"dead letters", incidentDeadLetters},
+	} {
+		t.Run(side.name, func(t *testing.T) {
+			mine := *l
+			mine.T = t
+			side.look(t, &mine)
+		})
+	}
+}
+
+func incidentStream(t *testing.T, l *looker) {
 	at, age := l.series("AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds", "Maximum", 3*time.Hour, 3*time.Minute, "StreamName", "payments")
 	if len(age) < 175 {
 		t.Fatalf("iterator age in %d of 177 minutes", len(age))
@@ -198,8 +215,7 @@ func TestIncidentStream(t *testing.T) {
 	}
 }
 
-func TestIncidentDelivery(t *testing.T) {
-	l := looking(t, "incident")
+func incidentDelivery(t *testing.T, l *looker) {
 	of := func(metric, stat string, from, to time.Duration) []float64 {
 		_, v := l.series("AWS/Firehose", metric, stat, from, to, "DeliveryStreamName", "audit-to-s3")
 		return v
@@ -222,8 +238,7 @@ func TestIncidentDelivery(t *testing.T) {
 	}
 }
 
-func TestIncidentDeadLetters(t *testing.T) {
-	l := looking(t, "incident")
+func incidentDeadLetters(t *testing.T, l *looker) {
 	before := map[string]int{}
 	for name, least := range map[string]int{"orders-dlq": 20, "thumbnails-dlq": 15, "invoices-dlq": 14, "payments-failures": 6} {
 		if before[name] = l.depth(name); before[name] < least {
@@ -293,8 +308,7 @@ func TestIncidentDeadLetters(t *testing.T) {
 	}
 }
 
-func TestIncidentSleepingQueue(t *testing.T) {
-	l := looking(t, "incident")
+func incidentSleepingQueue(t *testing.T, l *looker) {
 	out, err := l.cw.ListMetrics(t.Context(), &cloudwatch.ListMetricsInput{Namespace: aws.String("AWS/SQS"), RecentlyActive: cwtypes.RecentlyActivePt3h})
 	if err != nil {
 		t.Fatal(err)
