@@ -78,12 +78,8 @@ func (s *session) open(ctx context.Context, profile, region string) (*account, e
 	}
 	set := c.For(cmp.Or(profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"), "default"), "")
 	level := s.level(c, set)
-	alias := set.Alias
-	if alias == "" && set.Protected {
-		alias = set.Name // so that the console knows it where the profile came from the environment
-	}
 	door, err := cloud.Open(ctx, cloud.Options{
-		Profile: profile, Region: region, Endpoint: string(s.endpoint), Alias: alias, Access: level,
+		Profile: profile, Region: region, Endpoint: string(s.endpoint), Alias: displayName(set), Access: level,
 	})
 	if err != nil {
 		return nil, err
@@ -93,11 +89,21 @@ func (s *session) open(ctx context.Context, profile, region string) (*account, e
 		set:   set,
 		asked: s.access.set,
 		clock: time.Now,
-		alias: func(id string) string { return c.For(set.Name, id).Alias },
+		alias: func(id string) string { return displayName(c.For(set.Name, id)) },
 		survey: survey.New(door, survey.Options{
 			Budget: cmp.Or(float64(s.budget), set.Budget), Pace: set.Pace, Buckets: set.Buckets,
 		}),
 	}, nil
+}
+
+// displayName is the alias of an account. A protected one without an alias goes
+// by the name of its profile: the console must know it also where the profile was
+// chosen by the environment.
+func displayName(p config.Profile) string {
+	if p.Alias == "" && p.Protected {
+		return p.Name
+	}
+	return p.Alias
 }
 
 // level is how much may be done: what the flag says, else what the configuration

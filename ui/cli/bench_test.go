@@ -58,9 +58,9 @@ func BenchmarkFirstPaint(b *testing.B) {
 // BenchmarkKeyToPaint is from a key to the moved cursor, while a refresh of the
 // whole account is under way. Limit: p99 60 ms.
 func BenchmarkKeyToPaint(b *testing.B) {
-	endpoint := busyEndpoint(b, 20*time.Millisecond)
+	endpoint := busyEndpoint(b, benchScenario(), 20*time.Millisecond)
 	j := startConsole(b, 200, 60, endpoint)
-	j.sees("payments", "orders-dlq")
+	j.looked()
 	var took []time.Duration
 	before := j.Written()
 	for i := 0; b.Loop(); i++ {
@@ -89,8 +89,8 @@ func BenchmarkKeyToPaint(b *testing.B) {
 // BenchmarkUpdateBytes is what one refresh of the whole account sends to a
 // terminal of 200x60. Limit: 8 kB.
 func BenchmarkUpdateBytes(b *testing.B) {
-	j := startConsole(b, 200, 60, busyEndpoint(b, 0))
-	j.sees("payments", "orders-dlq", "refresh ")
+	j := startConsole(b, 200, 60, busyEndpoint(b, benchScenario(), 0))
+	j.looked()
 	before := j.Written()
 	for b.Loop() {
 		j.types("r")
@@ -103,8 +103,8 @@ func BenchmarkUpdateBytes(b *testing.B) {
 // BenchmarkIdle is memory and processor time of a console that nobody touches,
 // over five seconds. Limits: 100 MB at scale, 2 % of a core. Linux only: it reads /proc.
 func BenchmarkIdle(b *testing.B) {
-	j := startConsole(b, 200, 60, busyEndpoint(b, 0))
-	j.sees("payments", "orders-dlq", "refresh ")
+	j := startConsole(b, 200, 60, busyEndpoint(b, benchScenario(), 0))
+	j.looked()
 	pid := j.program()
 	if pid == 0 {
 		b.Skip("no /proc here")
@@ -178,14 +178,17 @@ func deadEndpoint(tb testing.TB) string {
 	return "http://" + l.Addr().String()
 }
 
-// busyEndpoint is the incident on a socket, each call slowed by latency. KXOPS_BENCH_SCENARIO
-// takes another scenario that has the same names in it.
-func busyEndpoint(b *testing.B, latency time.Duration) string {
-	b.Helper()
-	scenario := os.Getenv("KXOPS_BENCH_SCENARIO")
-	if scenario == "" {
-		scenario = defaultScenario
+// benchScenario is the scenario of the benchmarks that need traffic.
+func benchScenario() string {
+	if slices.Contains(scenarioNames(), "scale") {
+		return "scale"
 	}
+	return defaultScenario
+}
+
+// busyEndpoint is a scenario on a socket, each call slowed by latency.
+func busyEndpoint(b *testing.B, scenario string, latency time.Duration) string {
+	b.Helper()
 	sb, err := startSandbox(scenario, 1, false, time.Time{})
 	if err != nil {
 		b.Fatal(err)
@@ -207,6 +210,12 @@ func busyEndpoint(b *testing.B, latency time.Duration) string {
 		sb.Close()
 	})
 	return "http://" + l.Addr().String()
+}
+
+// looked waits until the first look is over: nothing is being read any more.
+func (j *journey) looked() {
+	j.Helper()
+	j.sees("1 of ", "refresh ", "page")
 }
 
 // cursorRow is the row that the cursor sign stands in, -1 for none.

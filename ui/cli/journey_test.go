@@ -42,6 +42,7 @@ var builtKxops = sync.OnceValues(func() (string, error) {
 type journey struct {
 	testing.TB
 	*terminal.Terminal
+	home string
 }
 
 // shellScript notes the terminal's settings before and after the program.
@@ -66,7 +67,7 @@ func start(t testing.TB, o terminal.Options, env []string, args ...string) *jour
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &journey{t, term}
+	j := &journey{t, term, home}
 	t.Cleanup(func() {
 		if err := term.Kill(); err != nil {
 			t.Errorf("kill the shell: %v", err)
@@ -228,17 +229,26 @@ func TestJourneyDumbTerminal(t *testing.T) {
 	}
 }
 
-// The console paints before AWS has answered, and an endpoint that accepts and
-// never answers can be left at once.
+// The console paints before AWS has answered, a protected account says so in its
+// own word from the first moment, an endpoint that accepts and never answers can
+// be left at once, and the session is in the journal.
 func TestJourneyDeadEndpoint(t *testing.T) {
 	t.Parallel()
+	settings := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(settings, []byte("[[profile]]\nname = \"default\"\nalias = \"shop\"\nprotected = true\nword = \"LIVE\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	j := start(t, terminal.Options{}, []string{"AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y"},
-		"--endpoint-url", deadEndpoint(t), "--region", "eu-west-1")
-	j.sees("kxops", "eu-west-1", "nothing read yet")
+		"--endpoint-url", deadEndpoint(t), "--region", "eu-west-1", "--config", settings, "--reason", "page 4711")
+	j.sees("kxops", "LIVE", "shop", "eu-west-1", "nothing read yet")
 	began := time.Now()
 	j.types("q")
 	j.ends(0)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("leaving took %s", took)
+	}
+	lines, err := os.ReadFile(filepath.Join(j.home, "kxops", "journal.jsonl"))
+	if err != nil || !bytes.Contains(lines, []byte(`"kind":"session"`)) || !bytes.Contains(lines, []byte("page 4711")) {
+		t.Errorf("the journal has %q, %v", lines, err)
 	}
 }

@@ -12,7 +12,7 @@ func protections(profiles []config.Profile) []ui.Protection {
 		if !p.Protected {
 			continue
 		}
-		for _, match := range []string{p.Name, p.Account} {
+		for _, match := range []string{p.Name, p.Account, p.Alias} {
 			if match != "" {
 				out = append(out, ui.Protection{Match: match, Word: p.Word, Color: p.Color})
 			}
