@@ -35,7 +35,15 @@ func (s *Survey) readMetrics(ctx context.Context, describing <-chan struct{}) {
 	wait, last := waveEvery, false
 	for {
 		settled := closed(describing) && s.activitySettled()
-		if !s.askDue(ctx) || settled && last {
+		switch {
+		case s.refused():
+			// Nothing more is asked in this look, but what comes in still learns why its
+			// numbers are missing.
+			s.markUnread()
+		case !s.askDue(ctx) && !s.refused():
+			return
+		}
+		if settled && last {
 			return
 		}
 		last = settled // once more after everything has settled
@@ -57,6 +65,22 @@ func (s *Survey) readMetrics(ctx context.Context, describing <-chan struct{}) {
 		}
 		wait = min(wait*3/2, time.Second)
 	}
+}
+
+// refused reports whether the numbers may not be read, or not here: asking again
+// in the same look would get the same answer.
+func (s *Survey) refused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.picture.MetricsProblem
+	return p != nil && (p.Fault == ops.FaultDenied || p.Fault == ops.FaultUnsupported) && s.picture.refusedIn == s.picture.Look
+}
+
+func (s *Survey) markUnread() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unread(s.plan(s.options.Now()), s.picture.MetricsProblem)
+	s.touch()
 }
 
 func closed(c <-chan struct{}) bool {
@@ -108,6 +132,7 @@ func (s *Survey) askDue(ctx context.Context) bool {
 	defer s.mu.Unlock()
 	s.picture.MetricsProblem = p
 	if p != nil {
+		s.picture.refusedIn = s.picture.Look
 		s.unread(due, p)
 	} else {
 		s.picture.MetricsAt = s.options.Now()

@@ -27,6 +27,7 @@ type picture struct {
 	Measures       map[ops.ARN]ops.Measures
 	MetricsAt      time.Time
 	MetricsProblem *ops.Problem
+	refusedIn      int // the look in which the problem came up
 
 	Look     int // how many looks there were
 	Started  time.Time

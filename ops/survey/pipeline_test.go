@@ -218,16 +218,19 @@ func TestDeniedMetricsAreDeniedNotZero(t *testing.T) {
 	t.Parallel()
 	p := at(t, "", Options{})
 	p.build(t)
-	p.Advance(20 * time.Minute)
+	if _, err := kinesis.NewFromConfig(p.Config()).PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), PartitionKey: aws.String("k"), Data: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	p.Advance(30 * time.Minute) // until ListMetrics lists what is new
 	p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "cloudwatch", Operation: "GetMetricData"})
 	sn := p.look(t)
 	if sn.MetricsProblem == nil || sn.MetricsProblem.Fault != ops.FaultDenied {
 		t.Errorf("metrics: %v", sn.MetricsProblem)
 	}
-	if why := sn.Deliveries.Items[0].Measures.Last(ops.Freshness).Why(); why != ops.Denied && why != ops.NoData {
+	if why := sn.Deliveries.Items[0].Measures.Last(ops.Freshness).Why(); why != ops.Denied {
 		t.Errorf("freshness is %q", why)
 	}
-	if why := sn.Streams.Items[0].Measures.Last(ops.Incoming).Why(); why != ops.Denied && why != ops.NoData {
+	if why := sn.Streams.Items[0].Measures.Last(ops.Incoming).Why(); why != ops.Denied {
 		t.Errorf("incoming is %q", why)
 	}
 	for _, q := range sn.Queues.Items {
