@@ -107,11 +107,3 @@ func (m *keymap) id(id string) (Action, bool) {
 	}
 	return m.actions[i], true
 }
-
-// hint returns the first key of an action as the footer shows it.
-func (m *keymap) hint(id string) string {
-	if x, ok := m.id(id); ok && len(x.Keys) > 0 {
-		return x.Keys[0]
-	}
-	return ""
-}

@@ -20,7 +20,6 @@ type detail struct {
 	gone    bool // it was there once and is not any more
 	seen    bool
 	madeFor madeFor
-	cells   []chart.Cell
 }
 
 func openDetail(_ *App, target ops.ARN) screen {

@@ -30,11 +30,11 @@ var (
 // theme holds the ready-made styles. Colour never carries a meaning alone: a
 // word stands beside it.
 type theme struct {
-	name                              string
-	plain, dim, strong, accent, title text.Style
-	page, ticket, good, cool, hot     text.Style
-	inverse                           text.Style
-	table                             table.Looks
+	name                          string
+	dim, strong, accent, title    text.Style
+	page, ticket, good, cool, hot text.Style
+	inverse                       text.Style
+	table                         table.Looks
 }
 
 func newTheme(name string, t tokens) *theme {

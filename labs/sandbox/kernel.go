@@ -163,7 +163,7 @@ func (k *kernel) advance(d time.Duration) {
 // fall due, until ctx ends.
 func (k *kernel) goLive(ctx context.Context) {
 	k.mu.Lock()
-	k.offset = k.virtual.Sub(time.Now())
+	k.offset = time.Until(k.virtual)
 	k.live = true
 	k.mu.Unlock()
 	timer := time.NewTimer(0)
