@@ -15,6 +15,7 @@ import (
 func (s *Survey) surveyDeliveries(ctx context.Context) {
 	survey(ctx, s, &s.picture.Deliveries, source[ops.Delivery]{
 		workers:  8,
+		gentle:   true, // five a second
 		list:     s.listDeliveries,
 		key:      func(d ops.Delivery) string { return d.Name },
 		describe: s.describeDelivery,

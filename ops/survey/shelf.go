@@ -62,6 +62,9 @@ type source[T any] struct {
 	renew func(known, listed T) T
 	// describe reads one thing; nil: the list says everything.
 	describe func(ctx context.Context, known T) (T, error)
+	// gentle marks a kind whose describe call allows so few a second that a tenth of
+	// it would hold up the look: it is renewed in half an hour where it is large.
+	gentle bool
 	// due picks the known things to describe again in this look; nil: those whose
 	// description is too old, a few at a time.
 	due func(now time.Time) map[string]bool
@@ -114,7 +117,11 @@ func (w *walk[T]) begin() (relist bool) {
 	case w.src.due != nil:
 		w.due = w.src.due(now)
 	case w.src.describe != nil:
-		w.due = rolling(w.sh, now, w.s.interval(), w.s.ask.Fresh)
+		interval := w.s.interval()
+		if w.src.gentle && len(w.sh.Entries) > 40 {
+			interval /= 3
+		}
+		w.due = rolling(w.sh, now, interval, w.s.ask.Fresh)
 	}
 	relist = w.sh.At.IsZero() || w.s.ask.Fresh || w.sh.Problem != nil || now.Sub(w.sh.At) >= w.src.every
 	w.sh.listing = relist && w.sh.At.IsZero()
