@@ -13,6 +13,7 @@ type metricStore struct {
 	byKey map[string]*metricSeries
 	all   []*metricSeries // in the order in which they were made
 	keep  int64           // minutes that series keep, historyMinutes at most
+	room  int64           // minutes that a new series makes room for at once
 }
 
 // metricHistory is how far back datapoints are kept. (CloudWatch keeps one-minute
@@ -30,7 +31,7 @@ type metricSeries struct {
 	hash                  uint32
 	first                 int64 // minute of points[0], see minuteOf
 	points                []datapoint
-	keep                  int64     // minutes
+	keep, room            int64     // minutes
 	born                  time.Time // of the first datapoint
 	touched               time.Time // of the last datapoint
 	// samples are the single values of a minute, for percentiles; nil where nobody
@@ -57,7 +58,7 @@ func (m *metricStore) series(namespace, name, unit string, d ...string) *metricS
 	key := seriesKey(namespace, name, d)
 	s, ok := m.byKey[key]
 	if !ok {
-		s = &metricSeries{namespace: namespace, name: name, unit: unit, dims: d, hash: hash32(key), keep: m.keep}
+		s = &metricSeries{namespace: namespace, name: name, unit: unit, dims: d, hash: hash32(key), keep: m.keep, room: m.room}
 		m.byKey[key] = s
 		m.all = append(m.all, s)
 	}
@@ -157,7 +158,7 @@ func (s *metricSeries) merge(t time.Time, p datapoint) {
 		clear(s.samples)
 	}
 	if i >= int64(cap(s.points)) { // doubling would waste half of what thousands of series need
-		s.points = append(make([]datapoint, 0, i+60), s.points...)
+		s.points = append(make([]datapoint, 0, max(i+60, s.room)), s.points...)
 	}
 	for int64(len(s.points)) <= i {
 		s.points = append(s.points, datapoint{})
@@ -167,7 +168,7 @@ func (s *metricSeries) merge(t time.Time, p datapoint) {
 		for m := s.first; m < s.first+extra; m++ {
 			delete(s.samples, m)
 		}
-		s.points = append([]datapoint(nil), s.points[extra:]...)
+		s.points = s.points[:copy(s.points, s.points[extra:])]
 		s.first += extra
 	}
 }

@@ -1,10 +1,13 @@
 package sandbox
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -119,8 +122,12 @@ func eachMessage(take func(body string) error) func(*functionCall) ([]byte, erro
 }
 
 func (st *stage) payment(orderID string, amount float64) string {
-	return fmt.Sprintf(`{"paymentId":"pay-%08x","orderId":%q,"amount":%s,"currency":"EUR","method":%q,"at":%q}`,
-		st.r.rng.Uint32(), orderID, mustJSON(amount), oneOf(st, "card", "card", "card", "ideal", "paypal", "invoice"), lambdaTime(st.r.now()))
+	b := make([]byte, 0, 160)
+	b = st.id(append(b, `{"paymentId":"pay-`...))
+	b = append(append(b, `","orderId":"`...), orderID...)
+	b = strconv.AppendFloat(append(b, `","amount":`...), amount, 'f', -1, 64)
+	b = append(append(b, `,"currency":"EUR","method":"`...), oneOf(st, "card", "card", "card", "ideal", "paypal", "invoice")...)
+	return string(st.stamp(b, "}"))
 }
 
 // bookPayments is the function payments-ledger: one record that it cannot book
@@ -151,16 +158,37 @@ func scorePayments(c *functionCall) ([]byte, error) {
 
 var pages = []string{"/", "/search", "/cart", "/checkout", "/p/mug-201", "/p/lamp-07", "/p/tea-330", "/p/rug-880", "/account"}
 
+// The events that come by the ten thousand are put together without fmt.
+
+// id appends eight random hexadecimal digits.
+func (st *stage) id(b []byte) []byte {
+	return hex.AppendEncode(b, binary.BigEndian.AppendUint32(nil, st.r.rng.Uint32()))
+}
+
+// stamp ends an event with the time.
+func (st *stage) stamp(b []byte, end string) []byte {
+	b = append(b, `","at":"`...)
+	b = st.r.now().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	return append(append(b, '"'), end...)
+}
+
 func (st *stage) click() (session string, body []byte) {
-	session = fmt.Sprintf("s%07x", st.r.rng.IntN(4000)*65537)
-	return session, fmt.Appendf(nil, `{"session":%q,"page":%q,"ms":%d,"device":%q,"at":%q}`+"\n",
-		session, pages[st.r.rng.IntN(len(pages))], 40+st.r.rng.IntN(400), oneOf(st, "phone", "phone", "desktop", "tablet"), lambdaTime(st.r.now()))
+	session = "s" + strconv.FormatInt(int64(100000+st.r.rng.IntN(4000)*193), 16)
+	b := make([]byte, 0, 128)
+	b = append(append(b, `{"session":"`...), session...)
+	b = append(append(b, `","page":"`...), pages[st.r.rng.IntN(len(pages))]...)
+	b = strconv.AppendInt(append(b, `","ms":`...), int64(40+st.r.rng.IntN(400)), 10)
+	b = append(append(b, `,"device":"`...), oneOf(st, "phone", "phone", "desktop", "tablet")...)
+	return session, st.stamp(b, "}\n")
 }
 
 func (st *stage) auditEvent() []byte {
-	return fmt.Appendf(nil, `{"actor":"u-%04d","action":%q,"object":"order/A-%06d","from":"10.12.%d.%d","at":%q}`+"\n",
-		st.r.rng.IntN(2000), oneOf(st, "order.read", "order.refund", "customer.read", "price.change", "login"), 100000+st.r.rng.IntN(900000),
-		st.r.rng.IntN(256), st.r.rng.IntN(256), lambdaTime(st.r.now()))
+	b := make([]byte, 0, 128)
+	b = strconv.AppendInt(append(b, `{"actor":"u-`...), int64(1000+st.r.rng.IntN(2000)), 10)
+	b = append(append(b, `","action":"`...), oneOf(st, "order.read", "order.refund", "customer.read", "price.change", "login")...)
+	b = strconv.AppendInt(append(b, `","object":"order/A-`...), int64(100000+st.r.rng.IntN(900000)), 10)
+	b = strconv.AppendInt(append(b, `","from":"10.12.7.`...), int64(st.r.rng.IntN(256)), 10)
+	return st.stamp(b, "}\n")
 }
 
 // makeThumbnail is the function thumbnails: S3 calls it for every upload.

@@ -31,7 +31,7 @@ func incident(st *stage) {
 	p := st.payments()
 	st.arrivals(func(t time.Time) float64 {
 		if t.Before(st.open.Add(-shopHistory)) {
-			return 0.15 * busy(t)
+			return 0.1 * busy(t)
 		}
 		return 0 // the shop's own orders pay from here on
 	}, func() {

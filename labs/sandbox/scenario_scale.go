@@ -40,7 +40,9 @@ func scaleName(i int) string {
 // scale is an account of a size at which tools become slow. Its traffic exists as
 // metrics only, a minute at a time, except in the queues that have dead letters.
 func scale(st *stage) {
-	st.r.metrics.keep = int64((4 * time.Hour).Minutes()) // some thousand series: a day of them would not fit
+	m := st.r.metrics
+	m.keep = int64((4 * time.Hour).Minutes()) // some thousand series: a day of them would not fit
+	m.room = int64((4*time.Hour + 61*time.Minute).Minutes())
 	streams := st.scaleStreams()
 	queues := st.scaleQueues()
 	st.scaleDeliveries(streams)

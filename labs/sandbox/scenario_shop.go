@@ -57,7 +57,7 @@ func (st *stage) shop() *shop {
 	st.function("stock-keeper", nil)
 	st.mapping("stock-keeper", stock.arn)
 
-	st.arrivals(perSecond(0.6), func() {
+	st.arrivals(perSecond(0.5), func() {
 		o := st.order()
 		if s.badOrder != nil {
 			if body := s.badOrder(o); body != "" {
@@ -90,7 +90,7 @@ func (st *stage) shop() *shop {
 	s.audit = st.delivery("audit-to-s3", "shop-audit", "", 300, func(c *firetypes.ExtendedS3DestinationConfiguration) {
 		c.CompressionFormat = firetypes.CompressionFormatGzip
 	})
-	st.arrivals(perSecond(0.8), func() { s.audit.send(st.auditEvent()) })
+	st.arrivals(perSecond(0.6), func() { s.audit.send(st.auditEvent()) })
 	return s
 }
 
@@ -112,7 +112,7 @@ func (st *stage) clicks() {
 	st.function("clicks-indexer", nil)
 	st.mapping("clicks-indexer", index.arn)
 
-	st.arrivals(perSecond(2), func() {
+	st.arrivals(perSecond(1.5), func() {
 		session, body := st.click()
 		stream.send(session, body)
 	})
