@@ -41,8 +41,8 @@ func scaleName(i int) string {
 // metrics only, a minute at a time, except in the queues that have dead letters.
 func scale(st *stage) {
 	m := st.r.metrics
-	m.keep = int64((4 * time.Hour).Minutes()) // some thousand series: a day of them would not fit
-	m.room = int64((4*time.Hour + 61*time.Minute).Minutes())
+	m.keep = int64((shopHistory + 15*time.Minute).Minutes()) // some thousand series: a day of them would not fit
+	m.room = m.keep + 61                                     // they are trimmed by the hour
 	streams := st.scaleStreams()
 	queues := st.scaleQueues()
 	st.scaleDeliveries(streams)
