@@ -40,7 +40,7 @@ type shardReader struct {
 	done       bool      // closed, and read to its end
 	busy       bool      // a batch is at the function
 	tries      int       // failed runs of the batch at hand
-	parts      []int     // sizes of the halves of a bisected batch, first first
+	parts      []int     // sizes of a failed batch, or of the halves it was bisected into, first first
 	retryAt    time.Time
 }
 
@@ -251,7 +251,16 @@ func (s *lambdaService) finishRecords(m *mapping, f *function, sh *shardReader, 
 		s.reportDiscard(m, f, sh, records, "RetryAttemptsExhausted", tries, &got)
 		return
 	}
+	sh.pin(len(records))
 	s.holdBack(sh)
+}
+
+// pin makes the next try read the same batch again, not the newer records that
+// have come in behind it.
+func (sh *shardReader) pin(n int) {
+	if len(sh.parts) == 0 {
+		sh.parts = []int{n}
+	}
 }
 
 // processed counts the records before the first one that a partial batch response

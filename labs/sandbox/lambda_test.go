@@ -388,6 +388,36 @@ func TestLambdaStreamMapping(t *testing.T) {
 	}
 }
 
+// AWS retries the same batch until it succeeds or is given up; records that come
+// in behind it wait (LDG services-kinesis-errors).
+func TestAFailedBatchIsRetriedAsItWas(t *testing.T) {
+	f := lambdaOf(t)
+	k := kinesisClient(f.sb)
+	_, err := k.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("orders"), ShardCount: aws.Int32(1)})
+	f.ok(err)
+	f.sb.Advance(reshardTime)
+	f.create("payments")
+	sizes := map[int]int{}
+	f.code("payments", func(payload string) (string, error) {
+		sizes[strings.Count(payload, "sequenceNumber")]++
+		return "", errors.New("cannot parse payment")
+	})
+	f.mapTo("payments", "arn:aws:kinesis:"+HomeRegion+":"+Account+":stream/orders", func(in *lambda.CreateEventSourceMappingInput) {
+		in.StartingPosition = types.EventSourcePositionTrimHorizon
+		in.BatchSize = aws.Int32(10)
+	})
+	for range 10 {
+		put(t, k, "k", "a")
+		f.sb.Advance(time.Minute)
+	}
+	if len(sizes) != 1 || sizes[1] < 10 {
+		t.Errorf("batch sizes and tries %v, want one size, tried often", sizes)
+	}
+	if age := f.counted("payments", "IteratorAge").max; age < 9*60*1000 {
+		t.Errorf("iterator age %v ms after ten minutes", age)
+	}
+}
+
 func FuzzFailedItems(f *testing.F) {
 	for _, s := range []string{"", "null", `{}`, `{"batchItemFailures":[{"itemIdentifier":"a"}]}`, `{"batchItemFailures":[{"itemIdentifier":""}]}`, `[1]`} {
 		f.Add([]byte(s))
