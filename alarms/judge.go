@@ -151,7 +151,13 @@ func streamVerdict(s ops.Stream, l look) (Verdict, ops.Reading) {
 	}
 	v.Share = v.Loss.Used
 	a, ok := age.Last.Value()
+	unread, _ := s.Unread()
 	switch {
+	case unread:
+		v.Headline = "nobody reads"
+		if used, known := v.Share.Value(); known {
+			v.Limit = fmt.Sprintf("%.0f%% of %s", 100*used, ops.Span(s.Retention.Seconds()))
+		}
 	case ok:
 		v.Headline = ops.Span(a) + " behind"
 		v.Limit = fmt.Sprintf("%.0f%% of %s", 100*v.Share.Or(0), ops.Span(s.Retention.Seconds()))
@@ -167,7 +173,7 @@ func streamVerdict(s ops.Stream, l look) (Verdict, ops.Reading) {
 
 func deliveryVerdict(d ops.Delivery, l look) (Verdict, ops.Reading) {
 	fresh := d.Measures.Get(ops.Freshness)
-	limit := staleAfter(d).Seconds()
+	limit := d.StaleAfter().Seconds()
 	v := Verdict{
 		ARN: d.ARN, Kind: ops.KindDelivery, Name: d.Name,
 		Spark:     fresh,

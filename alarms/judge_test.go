@@ -87,8 +87,14 @@ func topicOf(ms ...ops.Measure) ops.Snapshot {
 // examples has, for every rule, one snapshot in which it fires and one in which
 // it is quiet although the resource is the same.
 var examples = map[string]struct{ fires, quiet ops.Snapshot }{
-	"kds.loss":           {streamOf(flat(ops.IteratorAge, 13*3600)), streamOf(hour(ops.IteratorAge, func(ago int) float64 { return map[bool]float64{true: 86400, false: 1}[ago == 5] }))},
-	"kds.stall":          {streamOf(growing(ops.IteratorAge, 7200)), streamOf(flat(ops.IteratorAge, 7200))},
+	"kds.loss":  {streamOf(flat(ops.IteratorAge, 13*3600)), streamOf(hour(ops.IteratorAge, func(ago int) float64 { return map[bool]float64{true: 86400, false: 1}[ago == 5] }))},
+	"kds.stall": {streamOf(growing(ops.IteratorAge, 7200)), streamOf(flat(ops.IteratorAge, 7200))},
+	"kds.silent": {streamOf(flat(ops.Incoming, 10), hour(ops.IteratorAge, func(ago int) float64 {
+		if ago < 20 {
+			return math.NaN()
+		}
+		return 3
+	})), streamOf(flat(ops.Incoming, 10), flat(ops.IteratorAge, 3))},
 	"kds.lag":            {streamOf(flat(ops.IteratorAge, 1000)), streamOf(flat(ops.IteratorAge, 800))},
 	"kds.write_throttle": {streamOf(flat(ops.WriteThrottle, 3)), streamOf(hour(ops.WriteThrottle, func(ago int) float64 { return float64(ago % 2) }))},
 	"kds.consumer_off": {func() ops.Snapshot {

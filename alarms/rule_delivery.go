@@ -26,16 +26,12 @@ var deliveryStale = Rule{
 	Why:   "AWS metric; over max(2 × buffer, buffer + 5 min), 10 of 15 minutes; the factor is ours",
 	Next:  "role, bucket policy, key, throttling at the destination",
 	Delivery: func(d ops.Delivery, l look) string {
-		limit := staleAfter(d).Seconds()
+		limit := d.StaleAfter().Seconds()
 		if m := d.Measures.Get(ops.Freshness); l.breaches(m, 10, 15, above(limit)) {
 			return fmt.Sprintf("freshness %s is over %s (buffer %s)", ops.Span(l.last(m)), ops.Span(limit), ops.Span(d.BufferInterval.Seconds()))
 		}
 		return ""
 	},
-}
-
-func staleAfter(d ops.Delivery) time.Duration {
-	return max(2*d.BufferInterval, d.BufferInterval+5*time.Minute)
 }
 
 var deliverySourceLoss = Rule{

@@ -45,6 +45,19 @@ var streamStall = Rule{
 	},
 }
 
+var streamSilent = Rule{
+	ID: "kds.silent", Severity: Page,
+	Title: "records come in and the consumers have stopped reading",
+	Why:   "ours: the iterator age vanishes with the last reader, so an alarm on it goes quiet unless missing data breaches",
+	Next:  "is the mapping enabled, is the function throttled, may the delivery still read?",
+	Stream: func(s ops.Stream, l look) string {
+		if unread, ok := s.Unread(); ok && unread {
+			return "records come in, and no consumer has read for ten minutes or more"
+		}
+		return ""
+	},
+}
+
 var streamLag = Rule{
 	ID: "kds.lag", Severity: Ticket,
 	Title: "a consumer of the stream is late",

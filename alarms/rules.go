@@ -8,6 +8,7 @@ package alarms
 var Rules = []Rule{
 	streamLoss,
 	streamStall,
+	streamSilent,
 	streamLag,
 	streamWriteThrottle,
 	streamConsumerOff,

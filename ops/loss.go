@@ -72,11 +72,60 @@ func StreamLoss(s Stream, now time.Time) Loss {
 			worst, consumer, limit = c.Lag, c.Name, keep
 		}
 	}
-	return lagLoss(worst, limit, consumer, "retention", now)
+	if since, ok := s.unreadSince(); ok {
+		age := worst.Last.Or(0) + since.Seconds()
+		at := worst.Last.At.Add(since)
+		return Loss{
+			In: Know(max(limit.Seconds()-age, 0), at), Used: Know(age/limit.Seconds(), at), Slope: Know(1, at),
+			Motion: MotionStopped, Recovery: Missing(NoData),
+			Why: fmt.Sprintf("retention %s − age %s when the readers went silent − %s since", Span(limit.Seconds()), Span(worst.Last.Or(0)), Span(since.Seconds())),
+		}
+	}
+	return lagLoss(worst, limit, minuteBehind, consumer, "retention", now)
 }
 
-// lagLoss is the loss of a reader that is age behind and may be keep behind.
-func lagLoss(m Measure, keep time.Duration, consumer, keepWord string, now time.Time) Loss {
+// silentAfter is how long a stream with traffic may go without a reading consumer:
+// the readers that AWS runs poll every second, so minutes without one are no gap.
+const silentAfter = 10 * time.Minute
+
+// unreadSince returns for how long records have come in while nobody read: the
+// iterator age of a stream vanishes with its last reader.
+func (s Stream) unreadSince() (time.Duration, bool) {
+	age, in := s.Measures.Last(IteratorAge), s.Measures.Get(Incoming)
+	_, read := age.Value()
+	if _, arriving := in.Last.Value(); !read || !arriving || s.Retention <= 0 {
+		return 0, false
+	}
+	since := in.Last.At.Sub(age.At)
+	sum, _ := sumSince(in.Hour, age.At.Add(time.Minute))
+	return since, since >= silentAfter && sum > 0
+}
+
+// Unread reports whether records come in and the consumers that should poll for
+// them do not. ok is false when the metrics cannot tell.
+func (s Stream) Unread() (unread, ok bool) {
+	polled := false
+	for _, c := range s.Consumers {
+		polled = polled || c.Polls() && c.State != "Disabled"
+	}
+	in := s.Measures.Get(Incoming)
+	if _, known := in.Last.Value(); !polled || !known {
+		return false, false
+	}
+	if s.Measures.Last(IteratorAge).Why() == NoData { // not once in the hour
+		sum, _ := sumSince(in.Hour, in.Last.At.Add(-silentAfter))
+		return sum > 0, true
+	}
+	_, unread = s.unreadSince()
+	return unread, true
+}
+
+// minuteBehind is a healthy reader of a stream breathing.
+const minuteBehind = time.Minute
+
+// lagLoss is the loss of a reader that is age behind and may be keep behind; under
+// healthy it is not behind at all.
+func lagLoss(m Measure, keep, healthy time.Duration, consumer, keepWord string, now time.Time) Loss {
 	loss := Loss{Consumer: consumer, Motion: MotionUnknown}
 	age, ok := m.Last.Value()
 	if !ok || keep <= 0 {
@@ -92,10 +141,12 @@ func lagLoss(m Measure, keep time.Duration, consumer, keepWord string, now time.
 		loss.In, loss.Motion = Know(0, m.Last.At), MotionStopped
 		loss.Why = fmt.Sprintf("age %s has reached the %s of %s: the oldest data is being lost now", Span(age), keepWord, Span(keep.Seconds()))
 		return loss
+	case age < healthy.Seconds():
+		loss.Motion = MotionSteady
 	case !known:
 		loss.Motion = MotionUnknown
 		return loss
-	case age < 60 || s > -0.02 && s < 0.02: // under a minute behind is a healthy reader breathing
+	case s > -0.02 && s < 0.02 || !m.Hour.Settled(now).moves(s):
 		loss.Motion = MotionSteady
 	case s >= 0.9:
 		loss.Motion = MotionStopped
@@ -119,7 +170,7 @@ func lagLoss(m Measure, keep time.Duration, consumer, keepWord string, now time.
 // the retention of the source stream, 0 when it is not known.
 func DeliveryLoss(d Delivery, keep time.Duration, now time.Time) Loss {
 	if d.Source != "" {
-		return lagLoss(d.Measures.Get(SourceBehind), keep, "", "source retention", now)
+		return lagLoss(d.Measures.Get(SourceBehind), keep, d.StaleAfter(), "", "source retention", now)
 	}
 	if blocked, ok := d.Blocked(now); ok && blocked {
 		// A blocked delivery publishes no freshness at all: count from the last
@@ -134,7 +185,13 @@ func DeliveryLoss(d Delivery, keep time.Duration, now time.Time) Loss {
 			Why:    fmt.Sprintf("24 h kept for Direct PUT − nothing delivered for at least %s", Span(age)),
 		}
 	}
-	return lagLoss(d.Measures.Get(Freshness), directPutKeep, "", "24 h kept for Direct PUT", now)
+	return lagLoss(d.Measures.Get(Freshness), directPutKeep, d.StaleAfter(), "", "24 h kept for Direct PUT", now)
+}
+
+// StaleAfter is the freshness beyond which a delivery is late: twice its buffer
+// interval, at least five minutes more than it (rule fh.stale).
+func (d Delivery) StaleAfter() time.Duration {
+	return max(2*d.BufferInterval, d.BufferInterval+5*time.Minute)
 }
 
 // lastAbove returns the time of the newest point above zero, else the fallback.

@@ -18,6 +18,25 @@ func line(m Metric, last, slope float64) Measure {
 	return Measure{Metric: m, Last: s.Last(), Hour: s}
 }
 
+// saw climbs from low to high every six minutes.
+func saw(m Metric, low, high float64) Measure {
+	x := line(m, 0, 0)
+	for i := range x.Hour.Points {
+		x.Hour.Points[i] = low + (high-low)*float64(i%6)/5
+	}
+	x.Last = x.Hour.Last()
+	return x
+}
+
+// quiet removes the last points of a measure.
+func quiet(x Measure, minutes int) Measure {
+	for i := len(x.Hour.Points) - minutes; i < len(x.Hour.Points); i++ {
+		x.Hour.Points[i] = math.NaN()
+	}
+	x.Last = x.Hour.Last()
+	return x
+}
+
 func TestStreamLoss(t *testing.T) {
 	stream := func(ms ...Measure) Stream { return Stream{Name: "clicks", Retention: 24 * time.Hour, Measures: ms} }
 	for _, c := range []struct {
@@ -31,6 +50,9 @@ func TestStreamLoss(t *testing.T) {
 		{"half speed: twice the time", stream(line(IteratorAge, 12*3600, 0.5)), 24 * 3600, MotionBehind, ""},
 		{"catching up loses nothing", stream(line(IteratorAge, 3600, -0.5)), -1, MotionCatching, ""},
 		{"under a minute behind is healthy, whatever the slope", stream(line(IteratorAge, 50, 0.5)), -1, MotionSteady, ""},
+		{"a sawtooth goes nowhere", stream(saw(IteratorAge, 60, 600)), -1, MotionSteady, ""},
+		{"the readers went silent 20 minutes ago", stream(quiet(line(IteratorAge, 30, 0), 20), line(Incoming, 5, 0)), 86400 - 30 - 20*60, MotionStopped, ""},
+		{"nothing comes in: no reader is no loss", stream(quiet(line(IteratorAge, 30, 0), 20), line(Incoming, 0, 0)), -1, MotionSteady, ""},
 		{"past retention: losing now", stream(line(IteratorAge, 24*3600+5, 1)), 0, MotionStopped, ""},
 		{"never read", stream(), -1, MotionUnknown, ""},
 		{"the consumer that is as far behind as the stream is named", func() Stream {

@@ -155,6 +155,36 @@ func (s Series) Slope(n int) Reading {
 	return Know((slopes[m-1]+slopes[m])/2, s.At(len(s.Points)-1))
 }
 
+// moves reports whether the series really went the way its slope says over the
+// last fifteen points, by comparing its first and last third. A sawtooth, which is
+// how a batching reader looks, has slopes within its teeth and goes nowhere.
+func (s Series) moves(slope float64) bool {
+	n := min(len(s.Points), slopePoints)
+	last := s.Points[len(s.Points)-n:]
+	third := n / 3
+	from, known := median(last[:third])
+	to, also := median(last[n-third:])
+	if !known || !also {
+		return true // too few points to say otherwise
+	}
+	went, expected := to-from, slope*float64(n-third)*s.Step.Seconds()
+	return went/expected >= 0.5
+}
+
+func median(points []float64) (float64, bool) {
+	var v []float64
+	for _, x := range points {
+		if !math.IsNaN(x) {
+			v = append(v, x)
+		}
+	}
+	if len(v) == 0 {
+		return 0, false
+	}
+	sort.Float64s(v)
+	return v[len(v)/2], true
+}
+
 // Measure is one metric of one resource: its newest value and, where it was
 // read, the last hour.
 type Measure struct {
