@@ -121,5 +121,5 @@ func TestDisabledActionsSayWhy(t *testing.T) {
 	c.sees("overview > pipelines > info > help")
 	c.press("G")
 	c.press("o")
-	c.seesNot("help")
+	c.seesNot("> help")
 }

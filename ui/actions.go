@@ -109,12 +109,12 @@ func actions() []Action {
 		{
 			ID: "region", Keys: []string{"R"}, Title: "region",
 			Help: "Switches to another region.",
-			Run:  func(a *App, _ string) tea.Cmd { a.prompt = newPalette(a, "region "); return nil },
+			Run:  func(a *App, _ string) tea.Cmd { return a.askFor("region ") },
 		},
 		{
 			ID: "profile", Keys: []string{"A"}, Title: "profile",
 			Help: "Switches to another profile (account).",
-			Run:  func(a *App, _ string) tea.Cmd { a.prompt = newPalette(a, "profile "); return nil },
+			Run:  func(a *App, _ string) tea.Cmd { return a.askFor("profile ") },
 		},
 		{
 			ID: "theme", Keys: []string{"T"}, Title: "theme",
@@ -291,6 +291,7 @@ func (a *App) openResource(to ops.ARN) tea.Cmd {
 func (a *App) jump(id string) tea.Cmd {
 	for i, s := range a.stack {
 		if s.Title() == id {
+			a.note = note{}
 			a.stack = a.stack[:i+1]
 			return nil
 		}

@@ -191,6 +191,7 @@ const maxStack = 32
 
 // open puts a screen on top.
 func (a *App) open(s screen) tea.Cmd {
+	a.note = note{} // what was said about another screen misleads on this one
 	s.Load(a.pic)
 	if len(a.stack) == maxStack {
 		a.stack = append(a.stack[:1], a.stack[2:]...)
@@ -215,6 +216,7 @@ func (a *App) back() {
 		}
 	}
 	if len(a.stack) > 1 {
+		a.note = note{}
 		a.stack = a.stack[:len(a.stack)-1]
 	}
 }

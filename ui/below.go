@@ -12,7 +12,7 @@ import (
 // menu or the candidates of the palette, and the foot line.
 
 func (a *App) below() int {
-	return len(a.problems()) + a.panelHeight() + a.footHeight()
+	return len(a.problemLines()) + a.panelHeight() + a.footHeight()
 }
 
 // maxNote bounds the lines of a note.
@@ -29,13 +29,51 @@ func (a *App) noteLines() []string {
 func (a *App) footHeight() int { return max(len(a.noteLines()), 1) }
 
 func (a *App) drawBelow(c *text.Canvas, l light) {
-	for _, p := range a.problems() {
-		c.Text("! ", l.page)
-		c.Text(p, l.ticket)
+	for _, line := range a.problemLines() {
+		c.Text(line.sign, l.page)
+		c.Text(line.text, l.ticket)
 		c.End()
 	}
 	a.drawPanel(c, l)
 	a.drawFoot(c, l)
+}
+
+// problemLine is a line of a problem's sentence; the first carries a sign.
+type problemLine struct{ sign, text string }
+
+// problemLines folds the problems into the room there is for them: the next step
+// stands at the end of each, and cut off it helps nobody.
+func (a *App) problemLines() []problemLine {
+	problems := a.problems()
+	room := 2
+	switch {
+	case a.height >= 30:
+		room = 6
+	case a.height >= 20:
+		room = 3
+	}
+	var out []problemLine
+	for _, p := range problems {
+		lines := text.Fold(p, a.width-2)
+		if most := max(room/len(problems), 1); len(lines) > most {
+			lines = append(lines[:most-1], strings.Join(lines[most-1:], " "))
+		}
+		sign := "! "
+		for _, line := range lines {
+			out = append(out, problemLine{sign, line})
+			sign = "  "
+		}
+	}
+	return out
+}
+
+// causeOf is equal for problems of one cause. Where nothing answers, each section
+// names the call it tried; that is one cause all the same.
+func causeOf(p *ops.Problem) string {
+	if p.Fault == ops.FaultUnreachable {
+		return string(p.Fault) + p.Hint
+	}
+	return p.Error()
 }
 
 // problems are the sentences of the sections that failed, one per cause.
@@ -51,19 +89,21 @@ func (a *App) problems() []string {
 		if s.Problem == nil {
 			continue
 		}
-		if where[s.Problem.Error()] == nil {
+		cause := causeOf(s.Problem)
+		if where[cause] == nil {
 			order = append(order, s.Problem)
 		}
-		where[s.Problem.Error()] = append(where[s.Problem.Error()], s.Name)
+		where[cause] = append(where[cause], s.Name)
 	}
 	for i, p := range order {
 		if i == most-1 && len(order) > most {
 			out = append(out, fmt.Sprintf("%d more problems: :info", len(order)-i))
 			break
 		}
-		names := strings.Join(where[p.Error()], ", ")
-		if len(where[p.Error()]) > 3 {
-			names = fmt.Sprintf("%d sections", len(where[p.Error()]))
+		failed := where[causeOf(p)]
+		names := strings.Join(failed, ", ")
+		if len(failed) > 3 {
+			names = fmt.Sprintf("%d sections", len(failed))
 		}
 		out = append(out, fmt.Sprintf("%s: %s", names, problemText(p)))
 	}

@@ -43,6 +43,23 @@ func parseFilter(s string, columns []string) filter {
 	return f
 }
 
+// unknownColumn returns the word before the colon of a term that looks as if it
+// named a column and does not, "" when there is none. It is only worth saying when
+// nothing matched: an ARN has colons too.
+func (f filter) unknownColumn(columns []string) string {
+	for _, t := range f.terms {
+		word, _, ok := strings.Cut(t.text, ":")
+		if ok && t.col == "" && word != "" && word != "arn" && columnNamed(word, columns) == "" && isWord(word) {
+			return word
+		}
+	}
+	return ""
+}
+
+func isWord(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
 func columnNamed(name string, columns []string) string {
 	name = strings.ToLower(name)
 	if name == "" {

@@ -127,6 +127,69 @@ func TestExpiredCredentialsKeepTheLastPicture(t *testing.T) {
 	c.seesNot("expired")
 }
 
+func TestALookThatBroughtNothingDoesNotMakeThePictureYounger(t *testing.T) {
+	now := sampleNow
+	f := &fakeAccount{snapshot: sampleSnapshot()}
+	o := sampleOptions(f)
+	o.Now = func() time.Time { return now }
+	c := openConsole(t, o, 120, 40)
+	now = sampleNow.Add(10 * time.Minute)
+	s := sampleSnapshot() // as it was, and every section says why it is not newer
+	gone := &ops.Problem{Fault: ops.FaultUnreachable, What: "nothing answers"}
+	s.Started, s.At, s.MetricsProblem = now.Add(-time.Second), now, gone
+	s.Streams.Problem, s.Deliveries.Problem, s.Queues.Problem, s.Topics.Problem = gone, gone, gone, gone
+	s.Functions.Problem, s.Buckets.Problem, s.Alarms.Problem = gone, gone, gone
+	c.refresh(f, s)
+	c.sees("STALE 10m")
+	s.Recalled = true
+	c.refresh(f, s)
+	c.sees("LAST KNOWN 10m")
+}
+
+func TestPictureIsAsOldAsItsMetrics(t *testing.T) {
+	now := sampleNow.Add(10 * time.Minute)
+	s := confirm(sampleSnapshot(), now)
+	s.Started, s.At = now, now
+	if old, _ := newPicture(s, sampleJudge, now).age(now); old != 0 {
+		t.Errorf("a look just answered is %v old", old)
+	}
+	s.MetricsAt, s.MetricsProblem = sampleNow, &ops.Problem{Fault: ops.FaultService, What: "failed"}
+	if old, known := newPicture(s, sampleJudge, now).age(now); !known || old != 10*time.Minute {
+		t.Errorf("the lists are new, the metrics 10m old: age %v %v", old, known)
+	}
+}
+
+func TestOneCauseIsOneSentenceWithItsNextStep(t *testing.T) {
+	f := &fakeAccount{snapshot: sampleSnapshot()}
+	s := sampleSnapshot()
+	no := func(call string) *ops.Problem {
+		return &ops.Problem{Fault: ops.FaultUnreachable, What: "nothing answers at http://127.0.0.1:4566, tried for " + call + ": connection refused",
+			Hint: "check that it runs, and --endpoint-url or AWS_ENDPOINT_URL"}
+	}
+	s.Streams.Problem, s.Deliveries.Problem, s.Queues.Problem = no("Kinesis ListStreams"), no("Firehose ListDeliveryStreams"), no("SQS ListQueues")
+	f.set(s)
+	for _, size := range [][2]int{{120, 36}, {80, 24}} {
+		c := openConsole(t, sampleOptions(f), size[0], size[1])
+		c.sees("! streams, deliveries, queues: nothing answers", "AWS_ENDPOINT_URL")
+		if n := strings.Count(c.text(), "nothing answers"); n != 1 {
+			t.Errorf("%v: the cause is told %d times", size, n)
+		}
+	}
+}
+
+func TestANoteLeavesWithItsScreen(t *testing.T) {
+	c := open(t, &fakeAccount{snapshot: sampleSnapshot()})
+	c.press("esc")
+	c.sees("this is the first screen")
+	c.press("a")
+	c.seesNot("this is the first screen")
+	c.press("enter", "esc", "esc", "esc")
+	c.press("enter", "enter")
+	c.sees("this is it")
+	c.press("esc")
+	c.seesNot("this is it")
+}
+
 func TestOneDeniedSectionLeavesTheRest(t *testing.T) {
 	s := sampleSnapshot()
 	s.Queues = ops.Section[ops.Queue]{Problem: &ops.Problem{Fault: ops.FaultDenied, What: "sqs:ListQueues is denied to jo", Hint: "kxops policy look"}}
@@ -285,6 +348,63 @@ func TestPaletteCompletesAndExplains(t *testing.T) {
 	c.typed("queues")
 	c.press("enter")
 	c.sees("/kind:queue", "4 (7 in all)")
+	c.press("esc", ":")
+	c.typed("sort")
+	c.press("enter")
+	c.sees("sort: by which column? state, ")
+	c.press("/")
+	c.typed("colour:red")
+	c.sees("there is no column colour; columns: state, ")
+}
+
+func TestAMissingPlaceIsAskedFor(t *testing.T) {
+	f := &fakeAccount{snapshot: sampleSnapshot()}
+	c := open(t, f)
+	for _, word := range []string{"region", "profile"} {
+		c.press(":")
+		c.typed(word)
+		c.press("enter")
+		c.sees(":"+word, "switch to a "+word)
+		c.press("esc")
+	}
+	if len(f.switches) != 0 {
+		t.Errorf("switched to %q, nobody named a place", f.switches)
+	}
+	c.app.choices.Profiles = nil
+	c.press("A")
+	c.sees("there is no other profile to switch to")
+}
+
+func TestQuitAsVimTaughtIt(t *testing.T) {
+	for _, word := range []string{"q", "q!", "quit", "exit"} {
+		a := open(t, &fakeAccount{snapshot: sampleSnapshot()}).app
+		cmd := a.command(word)
+		if cmd == nil {
+			t.Fatalf(":%s does nothing", word)
+		}
+		if _, ok := cmd().(tea.QuitMsg); !ok {
+			t.Errorf(":%s does not leave", word)
+		}
+	}
+}
+
+func TestAlarmLimitsAreRead(t *testing.T) {
+	for metric, want := range map[string]string{
+		"GetRecords.IteratorAgeMilliseconds": "6h", "IteratorAge": "6h", "NumberOfMessagesSent": "21600000",
+	} {
+		if have := alarmLimit(metric, 21600000); have != want {
+			t.Errorf("%s: %s, want %s", metric, have, want)
+		}
+	}
+	for _, c := range []struct {
+		metric string
+		v      float64
+		want   string
+	}{{"DeliveryToS3.DataFreshness", 900, "15m"}, {"ApproximateAgeOfOldestMessage", 1800, "30m"}, {"Errors", 0.5, "0.5"}, {"Errors", 0, "0"}, {"Errors", 100, "100"}} {
+		if have := alarmLimit(c.metric, c.v); have != c.want {
+			t.Errorf("%s: %s, want %s", c.metric, have, c.want)
+		}
+	}
 }
 
 func TestPause(t *testing.T) {

@@ -85,7 +85,10 @@ func (l *list) passes(words func(col int) string) bool {
 func (l *list) draw(c *text.Canvas, height int, li light, empty string) {
 	if _, shown, all := l.table.Position(); shown == 0 {
 		if all > 0 {
-			empty = "nothing matches the filter " + l.filter
+			empty = "nothing matches the filter " + l.filter + "; esc removes it"
+			if x := l.parsed.unknownColumn(l.cols); x != "" {
+				empty = "there is no column " + x + "; columns: " + strings.Join(l.cols, ", ")
+			}
 		}
 		drawEmpty(c, height, li, empty)
 		return

@@ -33,10 +33,20 @@ func commands() []command {
 	all = append(all,
 		command{name: "region", arg: "REGION", help: "switch to a region",
 			values: func(a *App) []string { return a.choices.Regions },
-			run:    func(a *App, arg string) tea.Cmd { return a.switchTo("", arg) }},
+			run: func(a *App, arg string) tea.Cmd {
+				if arg == "" {
+					return a.askFor("region ")
+				}
+				return a.switchTo("", arg)
+			}},
 		command{name: "profile", aliases: []string{"account", "ctx"}, arg: "PROFILE", help: "switch to a profile",
 			values: func(a *App) []string { return a.choices.Profiles },
-			run:    func(a *App, arg string) tea.Cmd { return a.switchTo(arg, "") }},
+			run: func(a *App, arg string) tea.Cmd {
+				if arg == "" {
+					return a.askFor("profile ")
+				}
+				return a.switchTo(arg, "")
+			}},
 		command{name: "sort", arg: "COLUMN", help: "sort by a column; again turns it around", values: columnIDs,
 			run: func(a *App, arg string) tea.Cmd { return a.sortBy(arg) }},
 		command{name: "filter", arg: "WORDS", help: "show only matching rows: word, !word, column:word",
@@ -51,11 +61,25 @@ func commands() []command {
 	}
 	for _, x := range actions() {
 		if !known[x.ID] {
-			all = append(all, command{name: x.ID, help: strings.TrimSuffix(x.Help, "."),
+			all = append(all, command{name: x.ID, aliases: spoken[x.ID], help: strings.TrimSuffix(x.Help, "."),
 				run: func(a *App, _ string) tea.Cmd { return a.do(x, "") }})
 		}
 	}
 	return all
+}
+
+// spoken are the words that other programs have taught for an action.
+var spoken = map[string][]string{"quit": {"q", "q!", "quit!", "exit"}}
+
+// askFor opens the command line again where the argument is missing: its
+// candidates are the answer.
+func (a *App) askFor(line string) tea.Cmd {
+	if line == "profile " && len(a.choices.Profiles) == 0 {
+		a.warn("profile: there is no other profile to switch to")
+		return nil
+	}
+	a.prompt = newPalette(a, line)
+	return nil
 }
 
 func columnIDs(a *App) []string {
@@ -157,9 +181,11 @@ func (a *App) unknownCommand(line, name string) tea.Cmd {
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
-	why := "there is no command or resource " + name
+	why := "there is no command or resource " + strings.TrimSpace(line)
 	if near := fuzzy(name, names); len(near) > 0 {
 		why += "; nearest: " + strings.Join(near[:min(3, len(near))], ", ")
+	} else {
+		why += "; ? lists the commands"
 	}
 	a.warn(why)
 	return nil
@@ -189,6 +215,10 @@ func (a *App) sortBy(column string) tea.Cmd {
 	l, ok := a.top().(lister)
 	if !ok || l.Table().Fixed() {
 		a.warn("sort: this screen is not a list that can be sorted")
+		return nil
+	}
+	if column == "" {
+		a.warn("sort: by which column? " + strings.Join(columnIDs(a), ", "))
 		return nil
 	}
 	if !l.Table().SortBy(column) {

@@ -146,15 +146,34 @@ func (p *picture) resources() []ops.ARN {
 }
 
 // age returns how old the picture is: the time since AWS last confirmed it.
+// A look that brought nothing does not make it younger, and while the metrics fail
+// it is as old as they are: the numbers that decide come from them.
 func (p *picture) age(now time.Time) (time.Duration, bool) {
-	at := p.snap.At
-	if at.IsZero() {
-		at = p.snap.Started
-	}
+	at := p.confirmed()
 	if at.IsZero() {
 		return 0, false
 	}
 	return max(now.Sub(at), 0), true
+}
+
+func (p *picture) confirmed() time.Time {
+	s := &p.snap
+	if s.MetricsProblem != nil && !s.MetricsAt.IsZero() {
+		return s.MetricsAt
+	}
+	var last time.Time
+	for _, x := range s.Sections() {
+		if x.At.After(last) {
+			last = x.At
+		}
+	}
+	if !last.Before(s.Started) { // this look was answered
+		if s.At.IsZero() {
+			return s.Started
+		}
+		return s.At
+	}
+	return last
 }
 
 // keepLast fills sections of s that could not be read at all with what was known

@@ -3,6 +3,8 @@ package ui
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"kxops/ops"
@@ -99,8 +101,11 @@ func (s *alarmList) cell(row, col int) string {
 	case alSince:
 		return age(a.Since, s.l.now)
 	case alWatches:
-		if a.Resource == "" {
-			return "?"
+		switch {
+		case a.Composite:
+			return "other alarms"
+		case a.Resource == "":
+			return "nothing kxops shows"
 		}
 		return shortKind(a.Resource.Kind(), false) + " " + a.Resource.Name()
 	case alWhen:
@@ -140,12 +145,27 @@ func ringsWhen(a *ops.Alarm) string {
 	}
 	limit := string(a.Threshold.Why())
 	if v, ok := a.Threshold.Value(); ok {
-		limit = strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".")
+		limit = alarmLimit(a.MetricName, v)
 	}
 	if a.MetricName == "" {
 		return sign + " " + limit + " by metric math"
 	}
 	return fmt.Sprintf("%s %s %s per %s", sign, limit, a.MetricName, ops.Span(a.Period.Seconds()))
+}
+
+// alarmLimit writes a threshold in the unit of its metric, where that is a time:
+// nobody reads 21600000 as six hours.
+func alarmLimit(metric string, v float64) string {
+	switch {
+	case v > 0 && strings.HasSuffix(metric, "AgeMilliseconds"), v > 0 && metric == "MillisBehindLatest", v > 0 && metric == "IteratorAge":
+		return ops.Span(v / 1000)
+	case v > 0 && (metric == "ApproximateAgeOfOldestMessage" || strings.HasSuffix(metric, "DataFreshness")):
+		return ops.Span(v)
+	}
+	if v == math.Trunc(v) {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0")
 }
 
 func (s alarmRows) Compare(i, j, col int) int {
