@@ -49,12 +49,25 @@ func Judge(s ops.Snapshot, now time.Time) []Verdict {
 		v, known := topicVerdict(x, l)
 		add(v, findings(x.ARN, func(r Rule) string { return call(r.Topic, x, l) }), known)
 	}
-	slices.SortStableFunc(vs, byUrgency)
-	return vs
+	return sorted(vs)
+}
+
+// sorted orders verdicts by urgency. It sorts their places, not the large values.
+func sorted(vs []Verdict) []Verdict {
+	places := make([]int32, len(vs))
+	for i := range places {
+		places[i] = int32(i)
+	}
+	slices.SortFunc(places, func(a, b int32) int { return byUrgency(&vs[a], &vs[b]) })
+	out := make([]Verdict, len(vs))
+	for i, p := range places {
+		out[i] = vs[p]
+	}
+	return out
 }
 
 // byUrgency orders verdicts: state, then time to loss, then kind and name.
-func byUrgency(a, b Verdict) int {
+func byUrgency(a, b *Verdict) int {
 	const never = 1e18
 	return cmp.Or(
 		cmp.Compare(rank(a.State), rank(b.State)),

@@ -1,6 +1,10 @@
 package ops
 
-import "sort"
+import (
+	"cmp"
+	"slices"
+	"sort"
+)
 
 // LinkKind says how data gets from one resource to the next.
 type LinkKind string
@@ -133,8 +137,9 @@ func Pipelines(links []Link) []Pipeline {
 	return pipelines
 }
 
-// byFlow is Kahn's topological order with names as tie break; nodes of a loop
-// come last, by name.
+// byFlow is Kahn's topological order; among nodes that are equally ready the
+// producers' side comes first, then the smaller ARN. A loop is broken at the node
+// that comes first by the same order.
 func byFlow(links []Link) []ARN {
 	feeds := map[ARN]int{}
 	next := map[ARN][]ARN{}
@@ -143,26 +148,27 @@ func byFlow(links []Link) []ARN {
 		feeds[l.To]++
 		next[l.From] = append(next[l.From], l.To)
 	}
-	var ready, order []ARN
-	for a, n := range feeds {
-		if n == 0 {
-			ready = append(ready, a)
+	all := make([]flowNode, 0, len(feeds))
+	for a := range feeds {
+		all = append(all, flowNode{rankOf(a.Kind()), a})
+	}
+	slices.SortFunc(all, flowNode.compare)
+	var ready []flowNode // sorted
+	for _, n := range all {
+		if feeds[n.arn] == 0 {
+			ready = append(ready, n)
 		}
 	}
+	order := make([]ARN, 0, len(all))
 	done := map[ARN]bool{}
-	for len(order) < len(feeds) {
-		if len(ready) == 0 { // a loop: break it at the smallest name
-			var rest []ARN
-			for a := range feeds {
-				if !done[a] {
-					rest = append(rest, a)
-				}
+	for rest := all; len(order) < len(all); {
+		if len(ready) == 0 { // a loop
+			for done[rest[0].arn] {
+				rest = rest[1:]
 			}
-			sort.Slice(rest, func(i, j int) bool { return rest[i] < rest[j] })
-			ready = rest[:1]
+			ready = append(ready, rest[0])
 		}
-		sort.Slice(ready, func(i, j int) bool { return flowRank(ready[i]) < flowRank(ready[j]) })
-		a := ready[0]
+		a := ready[0].arn
 		ready = ready[1:]
 		if done[a] {
 			continue
@@ -171,19 +177,29 @@ func byFlow(links []Link) []ARN {
 		order = append(order, a)
 		for _, b := range next[a] {
 			if feeds[b]--; feeds[b] == 0 && !done[b] {
-				ready = append(ready, b)
+				n := flowNode{rankOf(b.Kind()), b}
+				at, _ := slices.BinarySearchFunc(ready, n, flowNode.compare)
+				ready = slices.Insert(ready, at, n)
 			}
 		}
 	}
 	return order
 }
 
-// flowRank orders nodes that are equally ready: producers' side first, then by ARN.
-func flowRank(a ARN) string {
-	rank := map[Kind]string{KindStream: "0", KindDelivery: "1", KindBucket: "2", KindTopic: "3", KindQueue: "4", KindFunction: "5"}
-	r, ok := rank[a.Kind()]
-	if !ok {
-		r = "6"
+type flowNode struct {
+	rank int
+	arn  ARN
+}
+
+func (n flowNode) compare(o flowNode) int {
+	return cmp.Or(cmp.Compare(n.rank, o.rank), cmp.Compare(n.arn, o.arn))
+}
+
+// rankOf is the usual place of a kind in a pipeline.
+func rankOf(k Kind) int {
+	kinds := [...]Kind{KindStream, KindDelivery, KindBucket, KindTopic, KindQueue, KindFunction}
+	if i := slices.Index(kinds[:], k); i >= 0 {
+		return i
 	}
-	return r + string(a)
+	return len(kinds)
 }

@@ -3,6 +3,7 @@ package ops
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"sort"
 	"time"
 )
@@ -140,6 +141,9 @@ func (s Series) Slope(n int) Reading {
 	}
 	if len(v) < 3 {
 		return Missing(NoData)
+	}
+	if slices.Min(v) == slices.Max(v) { // most series of most accounts, most of the time
+		return Know(0, s.At(len(s.Points)-1))
 	}
 	slopes := make([]float64, 0, len(v)*(len(v)-1)/2)
 	for i := range v {

@@ -15,7 +15,7 @@ import (
 func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(120)}
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(60)}
 	if o.Input != nil {
 		options = append(options, tea.WithInput(o.Input))
 	}
