@@ -29,15 +29,18 @@ type App struct {
 	prompt        *prompt  // the `:` or `/` line, nil when closed
 	menu          *menu    // a short list to pick from, nil when closed
 	note          note
-	switching     string // where a switch under way leads, "" for none
+	switching     string    // where a switch under way leads, "" for none
+	touched       time.Time // the last key
 }
 
 // clockTickedMsg redraws the ages.
 type clockTickedMsg struct{}
 
 const (
-	clockPace     = time.Second
+	clockPaceBusy = time.Second
+	clockPaceIdle = 5 * time.Second // nobody has touched a key for a while
 	clockPaceBlur = 10 * time.Second
+	idleAfter     = 20 * time.Second
 )
 
 // New returns the console, ready for tea.NewProgram. Run does both.
@@ -55,6 +58,7 @@ func newApp(ctx context.Context, o Options) *App {
 		a.warn(err.Error())
 	}
 	a.poll = newPoller(ctx, o)
+	a.touched = a.now()
 	a.choices = o.Backend.Choices()
 	a.stack = []screen{openOverview(a, "")}
 	a.show(a.lastKnown())
@@ -78,12 +82,17 @@ func (a *App) Init() tea.Cmd {
 	return tea.Batch(tea.RequestBackgroundColor, a.look(false), a.clockCmd())
 }
 
-func (a *App) clockCmd() tea.Cmd {
-	pace := clockPace
-	if a.poll.blur {
-		pace = clockPaceBlur
+func (a *App) clockCmd() tea.Cmd { return after(a.ctx, a.clockPace(), clockTickedMsg{}) }
+
+// clockPace is how often the ages are redrawn: by the second while somebody works.
+func (a *App) clockPace() time.Duration {
+	switch {
+	case a.poll.blur:
+		return clockPaceBlur
+	case a.now().Sub(a.touched) > idleAfter:
+		return clockPaceIdle
 	}
-	return after(a.ctx, pace, clockTickedMsg{})
+	return clockPaceBusy
 }
 
 // look starts a look at the account, unless one is under way.
@@ -99,6 +108,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case tea.WindowSizeMsg:
 		a.width, a.height = msg.Width, msg.Height
 	case tea.KeyPressMsg:
+		a.touched = a.now()
 		return a.press(msg)
 	case tea.PasteMsg:
 		a.paste(msg.Content)
