@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -71,7 +72,7 @@ func newKeymap(actions []Action, overrides map[string][]string) (*keymap, error)
 		}
 	}
 	if len(wrong) > 0 {
-		return m, fmt.Errorf("keys: %s", strings.Join(wrong, "; "))
+		return m, errors.New(strings.Join(wrong, "; "))
 	}
 	return m, nil
 }

@@ -55,7 +55,7 @@ func newApp(ctx context.Context, o Options) *App {
 	keys, err := newKeymap(actions(), o.Config.Keys)
 	a.keys = keys
 	if err != nil {
-		a.warn(err.Error())
+		a.warn("keys: " + err.Error())
 	}
 	a.poll = newPoller(ctx, o)
 	a.touched = a.now()

@@ -62,6 +62,9 @@ type Line struct {
 	USD       float64
 }
 
+// NewMeter returns a meter that starts now, for Options.Meter.
+func NewMeter() *Meter { return newMeter(time.Now) }
+
 func newMeter(now func() time.Time) *Meter {
 	return &Meter{now: now, start: now(), lines: map[operationKey]Line{}}
 }

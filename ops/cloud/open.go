@@ -73,6 +73,9 @@ type Options struct {
 	// Config is a finished configuration to put the guards on, instead of the
 	// SDK's standard chain. Tests and the demo pass the sandbox's.
 	Config *aws.Config
+	// Meter goes on counting in a meter that other accounts or regions of the same
+	// session use too; nil starts one. Money that was spent stays spent after a switch.
+	Meter *Meter
 }
 
 // Cloud is one account and region behind the guards. It is safe for concurrent use.
@@ -110,7 +113,10 @@ func Open(ctx context.Context, o Options) (*Cloud, error) {
 	if err := checkRegion(cfg.Region); err != nil {
 		return nil, err
 	}
-	c := &Cloud{options: o, meter: newMeter(time.Now)}
+	c := &Cloud{options: o, meter: o.Meter}
+	if c.meter == nil {
+		c.meter = NewMeter()
+	}
 	c.gate = &gate{level: o.Access, meter: c.meter, calls: newCallLog(callsKept)}
 	if !o.NoQuotas {
 		c.gate.quotas = newQuotas()
@@ -240,7 +246,8 @@ func (c *Cloud) CloudWatch() *cloudwatch.Client { return c.watch() }
 // Access returns the gate's level.
 func (c *Cloud) Access() Level { return c.options.Access }
 
-// Meter returns the count of calls and money since Open.
+// Meter returns the count of calls and money since Open, or of the whole session
+// where Options gave its meter.
 func (c *Cloud) Meter() *Meter { return c.meter }
 
 // Calls returns the last calls, oldest first: no bodies, no secrets.

@@ -79,7 +79,7 @@ func (s *session) open(ctx context.Context, profile, region string) (*account, e
 	set := c.For(cmp.Or(profile, os.Getenv("AWS_PROFILE"), os.Getenv("AWS_DEFAULT_PROFILE"), "default"), "")
 	level := s.level(c, set)
 	door, err := cloud.Open(ctx, cloud.Options{
-		Profile: profile, Region: region, Endpoint: string(s.endpoint), Alias: displayName(set), Access: level,
+		Profile: profile, Region: region, Endpoint: string(s.endpoint), Alias: displayName(set), Access: level, Meter: s.meter,
 	})
 	if err != nil {
 		return nil, err

@@ -160,6 +160,9 @@ func (b *backend) Switch(ctx context.Context, profile, region string) (ops.Ident
 	if err != nil {
 		return ops.Identity{}, err
 	}
+	if b.fixed && profile != "" {
+		return ops.Identity{}, &ops.Problem{Fault: ops.FaultNotFound, What: "the demo has one account and no profiles", Hint: "kxops --profile " + profile + " opens a real one"}
+	}
 	here := before.cloud.Place()
 	if profile == "" {
 		profile, region = here.Profile, cmp.Or(region, here.Region)

@@ -138,7 +138,7 @@ func (s *session) openDemo(ctx context.Context, sb *sandbox.Sandbox, region stri
 	if s.access.set {
 		level = s.access.level
 	}
-	door, err := cloud.Open(ctx, cloud.Options{Region: region, Access: level, Alias: demoAlias, NoQuotas: true, Config: &cfg})
+	door, err := cloud.Open(ctx, cloud.Options{Region: region, Access: level, Alias: demoAlias, NoQuotas: true, Config: &cfg, Meter: s.meter})
 	if err != nil {
 		return nil, err
 	}

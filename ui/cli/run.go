@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 
+	"kxops/ops/cloud"
 	"kxops/ui/config"
 )
 
@@ -31,7 +32,7 @@ func Run(args []string, streams Streams) int {
 }
 
 func run(ctx context.Context, args []string, streams Streams) int {
-	s := &session{Streams: streams}
+	s := &session{Streams: streams, meter: cloud.NewMeter()}
 	root := s.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -45,7 +46,8 @@ func run(ctx context.Context, args []string, streams Streams) int {
 type session struct {
 	Streams
 	globals
-	read *config.Config // nil until a command needs it
+	read  *config.Config // nil until a command needs it
+	meter *cloud.Meter   // of every account and region this run opens
 }
 
 func (s *session) root() *cobra.Command {

@@ -112,6 +112,7 @@ func (s *session) printDoor(sb *sandbox.Sandbox, l net.Listener, remote bool) er
 	door := []string{
 		"AWS_ENDPOINT_URL", endpoint,
 		"AWS_REGION", sandbox.HomeRegion,
+		"AWS_DEFAULT_REGION", sandbox.HomeRegion, // boto3 and the first aws-cli know only this one
 		"AWS_ACCESS_KEY_ID", "AKIASANDBOX",
 		"AWS_SECRET_ACCESS_KEY", "sandbox",
 	}

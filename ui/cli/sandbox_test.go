@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kxops/labs/sandbox"
+	"kxops/ops/cloud"
+	"kxops/ui"
 )
 
 // The variables go to stdout, the token to stderr, the token opens the admin
@@ -31,7 +33,7 @@ func TestSandboxDoor(t *testing.T) {
 
 	out := bufio.NewScanner(outR)
 	vars := map[string]string{}
-	for len(vars) < 4 && out.Scan() {
+	for len(vars) < 5 && out.Scan() {
 		name, value, ok := strings.Cut(strings.TrimPrefix(out.Text(), "export "), "=")
 		if !ok {
 			t.Fatalf("stdout has %q, want only variables", out.Text())
@@ -39,7 +41,7 @@ func TestSandboxDoor(t *testing.T) {
 		vars[name] = value
 	}
 	endpoint := vars["AWS_ENDPOINT_URL"]
-	if vars["AWS_REGION"] != sandbox.HomeRegion || !strings.HasPrefix(endpoint, "http://127.0.0.1:") {
+	if vars["AWS_REGION"] != sandbox.HomeRegion || vars["AWS_DEFAULT_REGION"] != sandbox.HomeRegion || !strings.HasPrefix(endpoint, "http://127.0.0.1:") {
 		t.Fatalf("variables are %v", vars)
 	}
 	talk := bufio.NewScanner(errR)
@@ -101,5 +103,35 @@ func TestParseFault(t *testing.T) {
 		if got, err := parseFault(in); err == nil {
 			t.Errorf("%q was read as %+v, want an error", in, got)
 		}
+	}
+}
+
+// A switch of region must not make spent money disappear, and a profile that the
+// demo does not have must not seem to open.
+func TestSwitchInTheDemo(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	st := raise(emptyScenario, defaultSeed, time.Time{})
+	sb, err := st.sandbox(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.close()
+	s := &session{meter: cloud.NewMeter()}
+	b := &backend{fixed: true, clock: st.now, open: func(ctx context.Context, _, region string) (*account, error) {
+		return s.openDemo(ctx, sb, region)
+	}}
+	before := b.Collect(ctx, ui.Ask{}, nil).Spend
+	if before.Calls == 0 || before.USD == 0 {
+		t.Fatalf("looking cost nothing: %+v", before)
+	}
+	if _, err := b.Switch(ctx, "", "us-east-1"); err != nil {
+		t.Fatal(err)
+	}
+	if after := b.Collect(ctx, ui.Ask{}, nil).Spend; after.USD <= before.USD || after.Calls <= before.Calls {
+		t.Errorf("spent %+v before the switch, %+v after", before, after)
+	}
+	if _, err := b.Switch(ctx, "prod", ""); err == nil || !strings.Contains(err.Error(), "no profiles") {
+		t.Errorf("profile prod in the demo: %v", err)
 	}
 }

@@ -88,6 +88,10 @@ func (p *printer) status(s ops.Snapshot, verdicts []alarms.Verdict, all bool) {
 		}
 	}
 	if len(verdicts) == 0 {
+		if s.Partial() {
+			p.line("in what could be read there is nothing that can lose data; the rest is unknown")
+			return
+		}
 		p.line("found nothing that can lose data")
 		return
 	}

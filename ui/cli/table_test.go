@@ -207,3 +207,26 @@ func TestStatusCode(t *testing.T) {
 		}
 	}
 }
+
+// "Nothing can lose data" may only be said by somebody who could read everything.
+func TestNothingFoundIsNotNothingThere(t *testing.T) {
+	text := func(s ops.Snapshot) string {
+		p := &printer{}
+		p.status(s, nil, false)
+		return p.b.String()
+	}
+	s := ops.Snapshot{At: noon}
+	if have := text(s); !strings.Contains(have, "found nothing that can lose data") {
+		t.Errorf("an empty account: %q", have)
+	}
+	s.Queues.Problem = &ops.Problem{Fault: ops.FaultDenied, What: "SQS ListQueues is denied"}
+	if have := text(s); strings.Contains(have, "found nothing that can lose data") || !strings.Contains(have, "the rest is unknown") {
+		t.Errorf("queues could not be read: %q", have)
+	}
+	no := s.Queues.Problem
+	s.Streams.Problem, s.Deliveries.Problem, s.Topics.Problem, s.Functions.Problem, s.Alarms.Problem, s.MetricsProblem = no, no, no, no, no, no
+	s.Buckets.At = noon // without deliveries no bucket is asked for
+	if err := nothingRead(s); err == nil {
+		t.Error("nothing was read, and that is no error")
+	}
+}
