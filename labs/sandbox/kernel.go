@@ -175,13 +175,17 @@ func (k *kernel) goLive(ctx context.Context) {
 		case <-timer.C:
 		case <-k.nudge:
 		}
-		k.mu.Lock()
-		k.catchUp(k.now())
-		pause := time.Hour
-		if len(k.events) > 0 {
-			pause = max(0, k.events[0].at.Sub(k.now()))
-		}
-		k.mu.Unlock()
-		timer.Reset(pause)
+		timer.Reset(k.step())
 	}
+}
+
+// step runs what is due and returns the time until the next event.
+func (k *kernel) step() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock() // also when an event panics
+	k.catchUp(k.now())
+	if len(k.events) == 0 {
+		return time.Hour
+	}
+	return max(0, k.events[0].at.Sub(k.now()))
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -37,8 +38,12 @@ type Options struct {
 	Seed     uint64    // makes a run repeatable; 0 is a seed like any other
 	Start    time.Time // the clock's first value; zero: now
 	Live     bool      // after the scenario's history, follow the wall clock
-	Quotas   bool      // throttle callers at AWS's documented request rates
-	AnyHost  bool      // answer requests for any Host header (not only loopback)
+	// Failed is told of a panic in the world's own goroutine, which then has ended. A
+	// console on a terminal must be able to give the terminal back first. Without
+	// it the panic is one.
+	Failed  func(error)
+	Quotas  bool // throttle callers at AWS's documented request rates
+	AnyHost bool // answer requests for any Host header (not only loopback)
 }
 
 // Sandbox is one AWS account on loopback.
@@ -99,6 +104,13 @@ func New(o Options) (*Sandbox, error) {
 	}
 	go func() {
 		defer close(sb.done)
+		defer func() {
+			if p := recover(); p != nil && o.Failed != nil {
+				o.Failed(fmt.Errorf("sandbox: a panic in its world: %v\n%s", p, debug.Stack()))
+			} else if p != nil {
+				panic(p)
+			}
+		}()
 		sb.goLive(ctx)
 	}()
 	return sb, nil

@@ -147,3 +147,17 @@ func TestWaitEndsAtTheDeadlineOrWhenDone(t *testing.T) {
 		t.Error("wait ended before its condition held")
 	}
 }
+
+func TestAPanicInTheWorldIsToldAndDoesNotLockIt(t *testing.T) {
+	told := make(chan error, 1)
+	sb, err := New(Options{Live: true, Failed: func(err error) { told <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sb.do(func() { sb.after(0, func() { panic("a bug") }) })
+	if err := <-told; !strings.Contains(err.Error(), "a bug") {
+		t.Errorf("told %v", err)
+	}
+	sb.do(func() {}) // the lock is free
+	sb.Close()
+}

@@ -365,7 +365,11 @@ func (f failure) unsupported() *ops.Problem {
 	if where == "" {
 		where = f.at.region()
 	}
-	return &ops.Problem{Fault: ops.FaultUnsupported, What: fmt.Sprintf("%s is not supported by %s", f.call, where), Hint: "the rest stands; for CloudWatch try KXOPS_CLOUDWATCH_PROTOCOL=query or json"}
+	hint := "the rest stands"
+	if strings.HasPrefix(f.call, "CloudWatch ") {
+		hint += "; try KXOPS_CLOUDWATCH_PROTOCOL=query or json"
+	}
+	return &ops.Problem{Fault: ops.FaultUnsupported, What: fmt.Sprintf("%s is not supported by %s", f.call, where), Hint: hint}
 }
 
 func (f failure) failedThere(code string) *ops.Problem {

@@ -189,7 +189,7 @@ func benchScenario() string {
 // busyEndpoint is a scenario on a socket, each call slowed by latency.
 func busyEndpoint(b *testing.B, scenario string, latency time.Duration) string {
 	b.Helper()
-	sb, err := startSandbox(scenario, 1, false, time.Time{})
+	sb, err := startSandbox(scenario, 1, false, time.Time{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

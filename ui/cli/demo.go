@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,12 @@ no credentials are read.`,
 			if err != nil {
 				return err
 			}
-			return s.demo(c.Context(), raise(string(scenario), seed, start), string(scenario))
+			ctx, fail := context.WithCancelCause(c.Context())
+			defer fail(nil)
+			if err := s.demo(ctx, raise(string(scenario), seed, start, fail), string(scenario)); err != nil {
+				return err
+			}
+			return broken(ctx) // the console has given the terminal back
 		},
 	}
 	f := c.Flags()
@@ -63,11 +69,19 @@ type stage struct {
 	err   error
 }
 
-func raise(scenario string, seed uint64, start time.Time) *stage {
+// raise starts to play a past. failed is told if the world breaks, then or later:
+// a panic in a goroutine of our own would leave the terminal as the console had it.
+func raise(scenario string, seed uint64, start time.Time, failed func(error)) *stage {
 	st := &stage{start: start, ready: make(chan struct{})}
 	go func() {
 		defer close(st.ready)
-		st.sb, st.err = startSandbox(scenario, seed, false, start)
+		defer func() {
+			if p := recover(); p != nil {
+				st.err = fmt.Errorf("play the past of the demo: a panic: %v\n%s", p, debug.Stack())
+				failed(st.err)
+			}
+		}()
+		st.sb, st.err = startSandbox(scenario, seed, false, start, failed)
 	}()
 	return st
 }

@@ -51,7 +51,9 @@ to it. Everything is kept in memory and forgotten at the end.`,
 				return cannotListen(listen, err)
 			}
 			defer l.Close()
-			sb, err := startSandbox(string(scenario), seed, remote, time.Time{})
+			ctx, fail := context.WithCancelCause(c.Context())
+			defer fail(nil)
+			sb, err := startSandbox(string(scenario), seed, remote, time.Time{}, fail)
 			if err != nil {
 				return err
 			}
@@ -60,7 +62,10 @@ to it. Everything is kept in memory and forgotten at the end.`,
 			if err := s.printDoor(sb, l, remote); err != nil {
 				return err
 			}
-			return serve(c.Context(), sb, l)
+			if err := serve(ctx, sb, l); err != nil {
+				return err
+			}
+			return broken(ctx)
 		},
 	}
 	f := c.Flags()
@@ -74,16 +79,25 @@ to it. Everything is kept in memory and forgotten at the end.`,
 }
 
 // startSandbox plays a scenario's history, so that its present is start (zero:
-// now), and then lets its clock run.
-func startSandbox(scenario string, seed uint64, anyHost bool, start time.Time) (*sandbox.Sandbox, error) {
+// now), and then lets its clock run. failed is told if its world breaks.
+func startSandbox(scenario string, seed uint64, anyHost bool, start time.Time, failed func(error)) (*sandbox.Sandbox, error) {
 	if scenario == emptyScenario {
 		scenario = ""
 	}
-	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: seed, Live: true, AnyHost: anyHost, Start: start})
+	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: seed, Live: true, AnyHost: anyHost, Start: start, Failed: failed})
 	if err != nil {
 		return nil, fmt.Errorf("start the sandbox: %w", err)
 	}
 	return sb, nil
+}
+
+// broken returns the error for which a context was cancelled, nil when it simply
+// came to its end.
+func broken(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // serve answers until the context ends.

@@ -111,7 +111,7 @@ func TestParseFault(t *testing.T) {
 func TestSwitchInTheDemo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	st := raise(emptyScenario, defaultSeed, time.Time{})
+	st := raise(emptyScenario, defaultSeed, time.Time{}, func(err error) { t.Error(err) })
 	sb, err := st.sandbox(ctx)
 	if err != nil {
 		t.Fatal(err)

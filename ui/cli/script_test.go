@@ -70,7 +70,7 @@ func startAWS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: aws SCENARIO [FAULT…]")
 	}
-	sb, err := startSandbox(args[0], 1, false, time.Time{})
+	sb, err := startSandbox(args[0], 1, false, time.Time{}, nil)
 	ts.Check(err)
 	*ts.Value(sandboxKey{}).(**sandbox.Sandbox) = sb
 	setFaults(ts, false, args[1:])
