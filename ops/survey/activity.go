@@ -96,7 +96,9 @@ func metricID(name string, dims []string) string {
 // readActivity asks which metrics had data in the last three hours.
 func (s *Survey) readActivity(ctx context.Context) {
 	s.mu.Lock()
-	young := s.picture.activity.settled() && s.options.Now().Sub(s.picture.activity.at) < activeEvery
+	// Lists that failed are never young: who waits for them would wait in vain, and
+	// their problem would outlive its cause.
+	young := s.picture.activity.problem == nil && s.picture.activity.settled() && s.options.Now().Sub(s.picture.activity.at) < activeEvery
 	s.picture.activity.failed = map[roster]bool{}
 	s.mu.Unlock()
 	if young {

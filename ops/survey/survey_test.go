@@ -362,3 +362,31 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	p.SetFaults(sandbox.Fault{Kind: sandbox.Slow, Latency: time.Minute})
 	p.survey.Collect(ctx, Ask{Fresh: true}, nil)
 }
+
+// A list of active metrics that failed once is asked for again with the next look:
+// its problem must not outlive its cause, nor the numbers wait for it.
+func TestFailedListsOfMetricsRecover(t *testing.T) {
+	p := at(t, "incident", Options{})
+	p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "cloudwatch", Operation: "ListMetrics"})
+	if sn := p.look(t); sn.MetricsProblem == nil {
+		t.Fatal("ListMetrics is denied, and nobody says so")
+	}
+	p.SetFaults()
+	p.Advance(time.Minute)
+	began := time.Now()
+	sn := p.look(t)
+	if sn.MetricsProblem != nil {
+		t.Errorf("the cause is gone, the problem stays: %v", sn.MetricsProblem)
+	}
+	if took := time.Since(began); took > sectionTimeout/2 {
+		t.Errorf("the look took %s", took)
+	}
+	if len(sn.Streams.Items) == 0 {
+		t.Fatal("no streams")
+	}
+	for _, st := range sn.Streams.Items {
+		if _, ok := st.Measures.Last(ops.IteratorAge).Value(); !ok {
+			t.Errorf("%s: the age is unknown", st.Name)
+		}
+	}
+}
