@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 
 	"kxops/ops"
@@ -40,7 +41,7 @@ func writeIdentity(w *writer, id ops.Identity) {
 	}
 	w.field("account", or(accountName(id)), w.l.strong)
 	w.field("region", or(id.Region), w.l.strong)
-	w.field("profile", or(id.Profile), text.Style{})
+	w.field("profile", cmp.Or(text.Clean(id.Profile), "none: the SDK's standard chain"), text.Style{})
 	w.field("caller", or(id.Who), text.Style{})
 }
 

@@ -31,8 +31,8 @@ func (sb *Sandbox) serveAdmin(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 		for _, f := range rules {
-			if !known(f.Kind) {
-				http.Error(w, "unknown fault "+string(f.Kind), http.StatusBadRequest)
+			if err := f.Check(); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
 				return
 			}
 		}
@@ -43,15 +43,6 @@ func (sb *Sandbox) serveAdmin(w http.ResponseWriter, req *http.Request) {
 	default:
 		http.Error(w, "the admin path has faults (GET, PUT) and bill (GET)", http.StatusNotFound)
 	}
-}
-
-func known(kind FaultKind) bool {
-	for _, k := range faultKinds {
-		if k == kind {
-			return true
-		}
-	}
-	return false
 }
 
 func answerJSON(w http.ResponseWriter, v any) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +46,20 @@ var faultKinds = []FaultKind{Throttle, ServerError, ResetBefore, ResetAfter, Slo
 
 // FaultKinds lists every fault that can be set.
 func FaultKinds() []FaultKind { return faultKinds }
+
+// Services lists the services that a fault can name, sorted.
+func Services() []string { return slices.Sorted(maps.Keys(throttleCodes)) }
+
+// Check says what is wrong with a rule, nil for a good one.
+func (f Fault) Check() error {
+	if !slices.Contains(faultKinds, f.Kind) {
+		return fmt.Errorf("unknown fault %q", f.Kind)
+	}
+	if f.Service != "" && f.Service != "*" && !slices.Contains(Services(), f.Service) {
+		return fmt.Errorf("unknown service %q: there are %s", f.Service, strings.Join(Services(), ", "))
+	}
+	return nil
+}
 
 type faults struct {
 	mu    sync.Mutex

@@ -231,6 +231,9 @@ func parseFault(s string) (sandbox.Fault, error) {
 	}
 	fault := sandbox.Fault{Kind: sandbox.FaultKind(kind)}
 	fault.Service, fault.Operation, _ = strings.Cut(where, ":")
+	if err := fault.Check(); err != nil {
+		return sandbox.Fault{}, err
+	}
 	if fault.Kind == sandbox.Slow && !hasAmount {
 		return sandbox.Fault{}, errors.New("slow needs a time, such as slow=300ms")
 	}

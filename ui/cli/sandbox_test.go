@@ -99,7 +99,7 @@ func TestParseFault(t *testing.T) {
 			t.Errorf("%s: (-want +got)\n%s", in, d)
 		}
 	}
-	for _, in := range []string{"", "fire", "throttle=0%", "throttle=NaN%", "throttle=3s", "slow", "slow=20%", "slow=-1s", "5xx="} {
+	for _, in := range []string{"", "fire", "throttle=0%", "throttle=NaN%", "throttle=3s", "slow", "slow=20%", "slow=-1s", "5xx=", "5xx:lambda=100%", "throttle:sqss"} {
 		if got, err := parseFault(in); err == nil {
 			t.Errorf("%q was read as %+v, want an error", in, got)
 		}

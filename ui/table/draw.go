@@ -39,6 +39,10 @@ func (t *Table) head(c *text.Canvas, widths []int, looks Looks) {
 		title, look := col.Title, looks.Head
 		if i == t.sortCol && !t.fixed {
 			look = looks.SortHead
+			// The arrow matters more than the last letter of a title that fills its column.
+			if r := []rune(title); len(r) >= widths[i] {
+				title = string(r[:max(0, widths[i]-1)])
+			}
 			title += map[bool]string{false: "↓", true: "↑"}[t.reverse]
 		}
 		if col.Right {
