@@ -81,7 +81,7 @@ func shoot(args []string) error {
 	}
 	defer os.RemoveAll(dir)
 	if *binary == "" {
-		*binary = filepath.Join(dir, "kxops")
+		*binary = filepath.Join(dir, "program") // not kxops: that is a folder of its home
 		build := exec.CommandContext(ctx, "go", "build", "-o", *binary, "kxops")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
