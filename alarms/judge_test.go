@@ -253,6 +253,15 @@ func TestABlockedDeliveryHasATimeToLoss(t *testing.T) {
 	}
 }
 
+func TestNoErrorRateWithoutInvocations(t *testing.T) {
+	for _, why := range []ops.Unknown{ops.NotRead, ops.Denied} {
+		s := functionOf(false, flat(ops.Errors, 1), ops.Measure{Metric: ops.Invocations, Last: ops.Missing(why)})
+		if n := count(Judge(s, noon), "lambda.errors_rate"); n != 0 {
+			t.Errorf("invocations %s: an error rate was made up", why)
+		}
+	}
+}
+
 func TestAlarmsInAlarmComeFirst(t *testing.T) {
 	s := topicOf(flat(ops.Published, 1))
 	arn := s.Topics.Items[0].ARN

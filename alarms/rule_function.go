@@ -28,6 +28,10 @@ var functionErrorRate = Rule{
 		if l.onStream[f.ARN] {
 			return ""
 		}
+		switch f.Measures.Last(ops.Invocations).Why() {
+		case ops.NotRead, ops.Denied, ops.Unsupported: // no share of an unknown number
+			return ""
+		}
 		errs, calls := l.recent(f.Measures.Get(ops.Errors), 15), l.recent(f.Measures.Get(ops.Invocations), 15)
 		if errs > 0.05*max(errs, calls) && l.breaches(f.Measures.Get(ops.Errors), 3, 15, above(0)) {
 			return fmt.Sprintf("%.0f%% of the invocations fail", 100*errs/max(errs, calls))

@@ -221,7 +221,12 @@ func (d Delivery) Blocked(now time.Time) (blocked, ok bool) {
 	if !seen {
 		return false, false
 	}
-	sumOut, _ := sumSince(d.Measures.Get(Delivered).Hour.Settled(now), from)
+	out := d.Measures.Get(Delivered)
+	switch out.Last.Why() {
+	case NotRead, Denied, Unsupported: // not knowing what came out is not nothing
+		return false, false
+	}
+	sumOut, _ := sumSince(out.Hour.Settled(now), from)
 	return sumIn > 0 && sumOut == 0, true
 }
 

@@ -127,6 +127,8 @@ func TestBlockedDelivery(t *testing.T) {
 		{"nothing in", Delivery{Measures: Measures{line(Incoming, 0, 0), silent}}, false, true},
 		{"from a stream", Delivery{Source: "arn:aws:kinesis:r:a:stream/x", Measures: Measures{line(SourceRead, 5, 0), silent}}, true, true},
 		{"unknown", Delivery{}, false, false},
+		{"what came out was not read", Delivery{Measures: Measures{line(Incoming, 100, 0)}}, false, false},
+		{"what came out is denied", Delivery{Measures: Measures{line(Incoming, 100, 0), {Metric: Delivered, Last: Missing(Denied)}}}, false, false},
 	} {
 		if blocked, ok := c.d.Blocked(noon); blocked != c.blocked || ok != c.ok {
 			t.Errorf("%s: blocked %v known %v", c.name, blocked, ok)
