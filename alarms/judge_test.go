@@ -262,6 +262,15 @@ func TestNoErrorRateWithoutInvocations(t *testing.T) {
 	}
 }
 
+func TestADeadLetterOfAnHourDoesNotPage(t *testing.T) {
+	alike := func(q *ops.Queue) { q.Retention = 4 * day } // as the source's
+	for age, want := range map[float64]int{300: 0, 3600: 0, 3660: 1} {
+		if n := count(Judge(deadOf(alike, flat(ops.Visible, 3), flat(ops.OldestAge, age)), noon), "dlq.loss"); n != want {
+			t.Errorf("age %s: dlq.loss fired %d times, want %d", ops.Span(age), n, want)
+		}
+	}
+}
+
 func TestAlarmsInAlarmComeFirst(t *testing.T) {
 	s := topicOf(flat(ops.Published, 1))
 	arn := s.Topics.Items[0].ARN

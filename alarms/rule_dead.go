@@ -24,6 +24,11 @@ var deadLoss = Rule{
 		if !ok || in > responseWindow(q.Retention).Seconds() {
 			return ""
 		}
+		// The worst case takes the whole life away where the retentions are alike:
+		// without this floor every new dead letter would page (dlq.retention says why).
+		if loss.WorstCase && l.last(q.Measures.Get(ops.OldestAge)) <= time.Hour.Seconds() {
+			return ""
+		}
 		worst := ""
 		if loss.WorstCase {
 			worst = " in the worst case"
