@@ -271,6 +271,13 @@ func TestADeadLetterOfAnHourDoesNotPage(t *testing.T) {
 	}
 }
 
+func TestOneWildAgeIsNoStoppedConsumer(t *testing.T) {
+	s := streamOf(hour(ops.IteratorAge, func(ago int) float64 { return map[bool]float64{true: 86400, false: 1}[ago == 1] }))
+	if n := count(Judge(s, noon), "kds.stall"); n != 0 {
+		t.Error("a single jump to the retention, known of sparse shards, paged as a stopped consumer")
+	}
+}
+
 func TestAlarmsInAlarmComeFirst(t *testing.T) {
 	s := topicOf(flat(ops.Published, 1))
 	arn := s.Topics.Items[0].ARN

@@ -34,7 +34,8 @@ var streamStall = Rule{
 	Next:  "look at the consumer: mapping state, function errors, a poison record",
 	Stream: func(s ops.Stream, l look) string {
 		loss := ops.StreamLoss(s, l.now)
-		if loss.Motion != ops.MotionStopped {
+		// An age at the retention is not a stop by itself: it may be one wild point.
+		if loss.Motion != ops.MotionStopped || loss.Slope.Or(0) < 0.9 {
 			return ""
 		}
 		who := "a consumer"
