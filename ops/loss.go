@@ -132,8 +132,12 @@ func lagLoss(m Measure, keep, healthy time.Duration, consumer, keepWord string, 
 		loss.In, loss.Used, loss.Slope, loss.Recovery = Missing(m.Last.Why()), Missing(m.Last.Why()), Missing(m.Last.Why()), Missing(m.Last.Why())
 		return loss
 	}
+	settled := m.Hour.Settled(now)
+	if usual, known := median(settled.Points[max(0, len(settled.Points)-5):]); known && age >= keep.Seconds() && usual < keep.Seconds()/2 {
+		age = usual // one wild point at the retention is no loss: see Slope
+	}
 	loss.Used = Know(age/keep.Seconds(), m.Last.At)
-	loss.Slope = m.Hour.Settled(now).Slope(slopePoints)
+	loss.Slope = settled.Slope(slopePoints)
 	s, known := loss.Slope.Value()
 	left := keep.Seconds() - age
 	switch {
@@ -146,7 +150,7 @@ func lagLoss(m Measure, keep, healthy time.Duration, consumer, keepWord string, 
 	case !known:
 		loss.Motion = MotionUnknown
 		return loss
-	case s > -0.02 && s < 0.02 || !m.Hour.Settled(now).moves(s):
+	case s > -0.02 && s < 0.02 || !settled.moves(s):
 		loss.Motion = MotionSteady
 	case s >= 0.9:
 		loss.Motion = MotionStopped

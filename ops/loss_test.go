@@ -28,6 +28,13 @@ func saw(m Metric, low, high float64) Measure {
 	return x
 }
 
+// wild ends on one point that has nothing to do with the rest.
+func wild(x Measure, v float64) Measure {
+	x.Hour.Points[len(x.Hour.Points)-1] = v
+	x.Last = x.Hour.Last()
+	return x
+}
+
 // quiet removes the last points of a measure.
 func quiet(x Measure, minutes int) Measure {
 	for i := len(x.Hour.Points) - minutes; i < len(x.Hour.Points); i++ {
@@ -50,6 +57,7 @@ func TestStreamLoss(t *testing.T) {
 		{"half speed: twice the time", stream(line(IteratorAge, 12*3600, 0.5)), 24 * 3600, MotionBehind, ""},
 		{"catching up loses nothing", stream(line(IteratorAge, 3600, -0.5)), -1, MotionCatching, ""},
 		{"under a minute behind is healthy, whatever the slope", stream(line(IteratorAge, 50, 0.5)), -1, MotionSteady, ""},
+		{"one wild point at the retention is no loss", stream(wild(line(IteratorAge, 3, 0), 86400)), -1, MotionSteady, ""},
 		{"a sawtooth goes nowhere", stream(saw(IteratorAge, 60, 600)), -1, MotionSteady, ""},
 		{"the readers went silent 20 minutes ago", stream(quiet(line(IteratorAge, 30, 0), 20), line(Incoming, 5, 0)), 86400 - 30 - 20*60, MotionStopped, ""},
 		{"nothing comes in: no reader is no loss", stream(quiet(line(IteratorAge, 30, 0), 20), line(Incoming, 0, 0)), -1, MotionSteady, ""},

@@ -263,6 +263,9 @@ func (w *walk[T]) learned(ctx context.Context, key string, item T, err error) {
 	case p.Fault == ops.FaultDenied, p.Fault == ops.FaultUnsupported:
 		// Denied may be this one's own policy: the others still get their chance.
 		e.tried = now
+		if part := new(partlyError); errors.As(err, &part) { // better than a bare name
+			e.Item, e.recalled = item, false
+		}
 		w.note(p)
 		w.stopped = w.stopped || p.Fault == ops.FaultUnsupported
 	case p.Fault == ops.FaultTimeout && nearEnd(ctx):
@@ -274,6 +277,13 @@ func (w *walk[T]) learned(ctx context.Context, key string, item T, err error) {
 	}
 	w.s.touch()
 }
+
+// partlyError says that a description is good as far as it goes, and what is
+// missing from it.
+type partlyError struct{ err error }
+
+func (e *partlyError) Error() string { return e.err.Error() }
+func (e *partlyError) Unwrap() error { return e.err }
 
 // nearEnd reports whether the section's own deadline, not a slow service, is why
 // a call was not made or not answered.

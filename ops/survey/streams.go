@@ -78,14 +78,14 @@ func (s *Survey) describeStream(ctx context.Context, st ops.Stream) (ops.Stream,
 	if aws.ToInt32(d.ConsumerCount) > 0 {
 		registered, err := s.registeredConsumers(ctx, st.ARN)
 		if err != nil {
-			return st, err
+			return st, &partlyError{err}
 		}
 		st.Consumers = append(st.Consumers, registered...)
 	}
 	if st.Channels > 0 {
 		channels, err := s.channels(ctx, st.ARN)
 		if err != nil {
-			return st, err
+			return st, &partlyError{err}
 		}
 		st.Consumers = append(st.Consumers, channels...)
 	}

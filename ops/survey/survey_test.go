@@ -211,6 +211,22 @@ func TestADeniedDescriptionKeepsItsName(t *testing.T) {
 	}
 }
 
+// Who may not list a stream's consumers still knows its retention, and so its time to loss.
+func TestADeniedConsumerListKeepsTheStream(t *testing.T) {
+	t.Parallel()
+	p := at(t, "incident", Options{})
+	p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "kinesis", Operation: "ListStreamConsumers"})
+	sn := p.look(t)
+	for _, st := range sn.Streams.Items {
+		if st.Retention == 0 || st.OpenShards == 0 {
+			t.Errorf("%s lost its description: retention %s, %d shards", st.Name, st.Retention, st.OpenShards)
+		}
+	}
+	if sn.Streams.Problem == nil || sn.Streams.Problem.Fault != ops.FaultDenied {
+		t.Errorf("the section says %v", sn.Streams.Problem)
+	}
+}
+
 func TestExpiredCredentialsEndTheLook(t *testing.T) {
 	t.Parallel()
 	p := at(t, "", Options{})
