@@ -301,3 +301,16 @@ func BenchmarkJudge10kQueues(b *testing.B) {
 		}
 	}
 }
+
+func TestAMappingThatGivesRecordsUpSoonerPagesSooner(t *testing.T) {
+	s := streamOf(flat(ops.IteratorAge, 4000))
+	c := &s.Streams.Items[0].Consumers[0]
+	c.Lag = flat(ops.FnIteratorAge, 4000)
+	if n := count(Judge(s, noon), "kds.loss"); n != 0 {
+		t.Errorf("fires %d times at an hour of a day", n)
+	}
+	c.MaxRecordAge = 2 * time.Hour
+	if n := count(Judge(s, noon), "kds.loss"); n != 1 {
+		t.Errorf("fires %d times at over half of the maximum record age", n)
+	}
+}

@@ -19,8 +19,12 @@ var streamLoss = Rule{
 			return fmt.Sprintf("iterator age %s is over half of the retention %s", ops.Span(l.last(age)), ops.Span(s.Retention.Seconds()))
 		}
 		for _, c := range s.Consumers {
-			if s.Retention > 0 && l.breaches(c.Lag, 15, 15, above(limit)) {
-				return fmt.Sprintf("%s is %s behind, over half of the retention %s", c.Name, ops.Span(l.last(c.Lag)), ops.Span(s.Retention.Seconds()))
+			keep, word := s.Retention, "retention"
+			if c.MaxRecordAge > 0 && c.MaxRecordAge < keep {
+				keep, word = c.MaxRecordAge, "maximum record age"
+			}
+			if keep > 0 && l.breaches(c.Lag, 15, 15, above(keep.Seconds()/2)) {
+				return fmt.Sprintf("%s is %s behind, over half of the %s %s", c.Name, ops.Span(l.last(c.Lag)), word, ops.Span(keep.Seconds()))
 			}
 		}
 		return ""
