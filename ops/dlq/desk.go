@@ -1,0 +1,63 @@
+package dlq
+
+import (
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"kxops/ops"
+	"kxops/ops/journal"
+)
+
+// Options say whose dead letters are worked on and where it is recorded.
+type Options struct {
+	Config   aws.Config // the guarded configuration of ops/cloud
+	Identity ops.Identity
+	Journal  *journal.Journal
+	Now      func() time.Time // nil: time.Now; the account's clock
+	// Explain turns an AWS error into one sentence; nil: ops.AsProblem.
+	Explain func(error) *ops.Problem
+}
+
+// Desk is where dead letters of one account and region are worked on. It
+// remembers what this run has looked at. It is safe for concurrent use.
+type Desk struct {
+	o   Options
+	sqs *sqs.Client
+	// once is a client that sends each request once: a repeated send is a duplicate,
+	// so sending owns its repetition (facts: the default retryer sent a batch three times).
+	once    *sqs.Client
+	sns     *sns.Client
+	lambda  *lambda.Client
+	kinesis *kinesis.Client
+	s3      *s3.Client
+
+	mu    sync.Mutex
+	piles map[ops.ARN]*Pile // the last look at each queue
+}
+
+// New makes a desk. It sends nothing.
+func New(o Options) *Desk {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Explain == nil {
+		o.Explain = ops.AsProblem
+	}
+	return &Desk{
+		o:       o,
+		sqs:     sqs.NewFromConfig(o.Config),
+		once:    sqs.NewFromConfig(o.Config, func(so *sqs.Options) { so.Retryer = aws.NopRetryer{} }),
+		sns:     sns.NewFromConfig(o.Config, func(so *sns.Options) { so.Retryer = aws.NopRetryer{} }),
+		lambda:  lambda.NewFromConfig(o.Config),
+		kinesis: kinesis.NewFromConfig(o.Config),
+		s3:      s3.NewFromConfig(o.Config),
+		piles:   map[ops.ARN]*Pile{},
+	}
+}

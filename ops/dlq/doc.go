@@ -1,0 +1,15 @@
+// Package dlq works on dead letters: look at them under a lease without harm,
+// understand why they are there, and send them on, archive or edit them without
+// losing one.
+//
+// The protocol for everything that changes is: send, record, then delete. What
+// is recorded as sent is never sent again; what is not recorded as sent is never
+// deleted; what cannot be known is named.
+//
+// Read the files in this order: desk.go (where the work is done), look.go and
+// pile.go (receive, hold, release), cause.go and select.go (why, and which),
+// plan.go (what would be done), operation.go (doing it: lock, record, pause,
+// resume), redrive.go (the protocol), send.go and send_*.go (where to), move.go
+// (SQS's own tasks), archive.go and edit.go, pointer.go (letters whose data is
+// in a stream).
+package dlq
