@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"kxops/ops"
 	"kxops/ops/cloud"
+	"kxops/ops/dlq"
 	"kxops/ops/survey"
 	"kxops/ui"
 	"kxops/ui/config"
@@ -22,6 +24,10 @@ type account struct {
 	asked  bool // the access level was given on the command line
 	alias  func(account string) string
 	clock  func() time.Time // the account's time: the demo's may be another than ours
+
+	records string // the journal's directory, "" for the person's own
+	deskMu  sync.Mutex
+	made    *dlq.Desk // nil until somebody works on dead letters; see desk
 }
 
 // collect looks once.
