@@ -18,6 +18,14 @@ const (
 	PricePerBucketGet      = 0.0004 / 1000
 )
 
+// QueueChunk is how many bytes of a payload SQS bills as one request; every chunk
+// that is begun counts. Source: SQS pricing page.
+const QueueChunk = 64 << 10
+
+// QueueRequests is how many requests SQS bills for one call whose messages have so
+// many bytes, sent or received: at least one.
+func QueueRequests(bytes int) int { return max(1, (bytes+QueueChunk-1)/QueueChunk) }
+
 // CallPrice returns the list price of one API call. metrics is the number of
 // metrics that a GetMetricData call bills: distinct metrics, where up to five
 // statistics of one metric count once.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"kxops/ops"
 )
@@ -22,16 +24,18 @@ type bill struct {
 	mu      sync.Mutex
 	calls   map[string]int
 	metrics int
+	chunks  int // 64 KiB chunks of messages beyond the first of each SQS call
 }
 
 // add counts one answered call.
-func (b *bill) add(service, operation string, in any) {
+func (b *bill) add(service, operation string, in, out any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls[service+"."+operation]++
 	if g, ok := in.(*cloudwatch.GetMetricDataInput); ok {
 		b.metrics += billedMetrics(g.MetricDataQueries)
 	}
+	b.chunks += ops.QueueRequests(carried(in)+carried(out)) - 1
 }
 
 // Bill returns the bill so far.
@@ -49,7 +53,34 @@ func (sb *Sandbox) Bill() Bill {
 		}
 		out.USD += float64(n) * ops.CallPrice(service, operation, 0)
 	}
+	out.USD += float64(b.chunks) * ops.PricePerQueueCall
 	return out
+}
+
+// carried is how many bytes of messages a call of SQS carries.
+func carried(x any) int {
+	n := 0
+	switch x := x.(type) {
+	case *sendInput:
+		n += len(deref(x.MessageBody)) + attributeSizes(x.MessageAttributes)
+	case *sendBatchInput:
+		for _, e := range x.Entries {
+			n += len(deref(e.MessageBody)) + attributeSizes(e.MessageAttributes)
+		}
+	case *sqs.ReceiveMessageOutput:
+		for _, m := range x.Messages {
+			n += len(deref(m.Body)) + attributeSizes(m.MessageAttributes)
+		}
+	}
+	return n
+}
+
+func attributeSizes(attributes map[string]sqstypes.MessageAttributeValue) int {
+	n := 0
+	for name, a := range attributes {
+		n += len(name) + len(deref(a.DataType)) + len(deref(a.StringValue)) + len(a.BinaryValue)
+	}
+	return n
 }
 
 // billedMetrics counts as AWS does: distinct metrics, up to five statistics of

@@ -227,7 +227,7 @@ func (r *Region) run(ctx context.Context, op *operation, in any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.sb.bill.add(op.service, op.name, in)
+	r.sb.bill.add(op.service, op.name, in, out)
 	if after {
 		return nil, errReset
 	}

@@ -17,8 +17,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"kxops/labs/sandbox"
+	"kxops/ops"
 	"kxops/ops/cloud"
 )
 
@@ -68,6 +70,48 @@ func TestTheMeterEqualsTheSandboxsBill(t *testing.T) {
 	}
 	if spend.Calls != 30*7 {
 		t.Errorf("%d calls, want %d", spend.Calls, 30*7)
+	}
+}
+
+// SQS bills a call for every 64 KiB of messages in it, sent or received.
+func TestLargeMessagesAreBilledByTheChunk(t *testing.T) {
+	sb, err := sandbox.New(sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sb.Close)
+	made, err := sqs.NewFromConfig(sb.Config()).CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("large")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := sb.Config()
+	door, err := cloud.Open(t.Context(), cloud.Options{Config: &config, Access: cloud.Change, NoQuotas: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue := sqs.NewFromConfig(door.Config())
+	const chunk = 64 << 10
+	attribute := map[string]sqstypes.MessageAttributeValue{"k": {DataType: aws.String("String"), StringValue: aws.String("v")}} // 8 bytes
+	for _, c := range []struct{ bytes, requests int }{{1, 1}, {chunk - 8, 1}, {chunk - 7, 2}, {5 * chunk, 6}} {
+		before := door.Meter().Spend().USD
+		sent, err := queue.SendMessageBatch(t.Context(), &sqs.SendMessageBatchInput{QueueUrl: made.QueueUrl, Entries: []sqstypes.SendMessageBatchRequestEntry{
+			{Id: aws.String("0"), MessageBody: aws.String(strings.Repeat("x", c.bytes)), MessageAttributes: attribute}}})
+		if err != nil || len(sent.Failed) > 0 {
+			t.Fatal(err, sent)
+		}
+		between := door.Meter().Spend().USD
+		got, err := queue.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: made.QueueUrl, VisibilityTimeout: 600, MessageAttributeNames: []string{"All"}})
+		if err != nil || len(got.Messages) != 1 {
+			t.Fatal(err, len(got.Messages))
+		}
+		after := door.Meter().Spend().USD
+		want := float64(c.requests) * 0.40 / 1e6
+		if math.Abs(between-before-want) > 1e-12 || math.Abs(after-between-want) > 1e-12 {
+			t.Errorf("%d bytes: sending $%.9f, receiving $%.9f, want $%.9f each", c.bytes, between-before, after-between, want)
+		}
+	}
+	if spend, bill := door.Meter().Spend(), sb.Bill(); math.Abs(spend.USD-(bill.USD-ops.PricePerQueueCall)) > 1e-12 { // less CreateQueue
+		t.Errorf("the meter says $%.9f, the sandbox $%.9f", spend.USD, bill.USD)
 	}
 }
 

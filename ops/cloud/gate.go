@@ -18,7 +18,8 @@ import (
 
 // gate stands at the first step of every call of every client.
 type gate struct {
-	level  Level
+	level  Level  // of the session
+	raised raised // the level for a while
 	at     Place
 	quotas *quotas // nil: no quotas
 	meter  *Meter
@@ -41,6 +42,7 @@ func (g *gate) install(stack *middleware.Stack) error {
 // allow says whether the operation may be called at the gate's level.
 func (g *gate) allow(service, name string) error {
 	o, ok := OperationOf(service, name)
+	level := g.access()
 	switch {
 	case !ok:
 		return &ops.Problem{
@@ -48,10 +50,10 @@ func (g *gate) allow(service, name string) error {
 			What:  fmt.Sprintf("%s %s was refused: kxops does not list this operation, so it never calls it", service, name),
 			Hint:  "this is a mistake in kxops, please report it",
 		}
-	case o.Level > g.level:
+	case o.Level > level:
 		return &ops.Problem{
 			Fault: ops.FaultRefused,
-			What:  fmt.Sprintf("%s %s was refused: it needs access level %s, and this session has %s", service, name, o.Level, g.level),
+			What:  fmt.Sprintf("%s %s was refused: it needs access level %s, and this session has %s", service, name, o.Level, level),
 			Hint:  fmt.Sprintf("start with --access %s if you mean it", o.Level),
 		}
 	}
@@ -68,6 +70,7 @@ func (g *gate) call(ctx context.Context, in middleware.InitializeInput, next mid
 		Operation: middleware.GetOperationName(ctx),
 		Start:     time.Now(),
 		metrics:   billedMetrics(in.Parameters),
+		bytes:     messageBytes(in.Parameters),
 		quotaKey:  quotaKey(in.Parameters),
 	}
 	if err := g.allow(c.Service, c.Operation); err != nil {
@@ -103,7 +106,7 @@ func (g *gate) attempt(ctx context.Context, in middleware.FinalizeInput, next mi
 	}
 	if !neverSent(err) {
 		c.Attempts++
-		c.USD += g.meter.count(c, err)
+		c.USD += g.meter.count(c, out.Result, err)
 	}
 	return out, metadata, err
 }
@@ -163,6 +166,7 @@ type Call struct {
 	USD       float64       // list price of the attempts
 
 	metrics  int    // metrics that one attempt bills
+	bytes    int    // of the messages that one attempt sends
 	quotaKey string // the resource of a quota that is per resource
 }
 

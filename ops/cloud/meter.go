@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"kxops/ops"
 )
@@ -31,6 +33,8 @@ const (
 //   - an answer with a 4xx or 5xx status (throttled, denied, failed) is not billed;
 //   - an attempt without an answer (reset, our deadline) is billed, because the
 //     service may have done the work: the meter errs towards more money;
+//   - SQS bills a call once for every 64 KiB of messages that it carries, whichever
+//     way they go;
 //   - GetMetricData bills the metrics asked for, not the call, and not its
 //     expressions. A SEARCH or Metrics Insights expression also bills what it
 //     finds, which a client cannot know: kxops does not use them.
@@ -69,12 +73,12 @@ func newMeter(now func() time.Time) *Meter {
 	return &Meter{now: now, start: now(), lines: map[operationKey]Line{}}
 }
 
-// count books one attempt and returns its price in USD.
-func (m *Meter) count(c *Call, err error) float64 {
+// count books one attempt, with the answer it got, and returns its price in USD.
+func (m *Meter) count(c *Call, answer any, err error) float64 {
 	metrics, usd := 0, 0.0
 	if status(err) < 400 {
 		metrics = c.metrics
-		usd = ops.CallPrice(c.Service, c.Operation, metrics)
+		usd = ops.CallPrice(c.Service, c.Operation, metrics) * float64(ops.QueueRequests(c.bytes+messageBytes(answer)))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -164,6 +168,31 @@ func billedMetrics(input any) int {
 		billed += (n + statisticsPerMetric - 1) / statisticsPerMetric
 	}
 	return billed
+}
+
+// messageBytes is how many bytes of messages an SQS input or output carries, 0 for
+// anything else: only SQS bills by size.
+func messageBytes(carrier any) int {
+	n := 0
+	switch c := carrier.(type) {
+	case *sqs.SendMessageBatchInput:
+		for _, e := range c.Entries {
+			n += len(aws.ToString(e.MessageBody)) + attributeBytes(e.MessageAttributes)
+		}
+	case *sqs.ReceiveMessageOutput:
+		for _, m := range c.Messages {
+			n += len(aws.ToString(m.Body)) + attributeBytes(m.MessageAttributes)
+		}
+	}
+	return n
+}
+
+func attributeBytes(attributes map[string]sqstypes.MessageAttributeValue) int {
+	n := 0
+	for name, a := range attributes {
+		n += len(name) + len(aws.ToString(a.DataType)) + len(aws.ToString(a.StringValue)) + len(a.BinaryValue)
+	}
+	return n
 }
 
 func metricKey(account string, m types.Metric) string {

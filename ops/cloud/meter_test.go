@@ -71,14 +71,14 @@ func TestSpendProjectsThePaceOfTheLastTenMinutes(t *testing.T) {
 	poll := &Call{Service: "CloudWatch", Operation: "GetMetricData", metrics: 100}
 	near := func(got, want float64) bool { return math.Abs(got-want) < 1e-9 }
 
-	m.count(poll, nil)
+	m.count(poll, nil, nil)
 	// One poll so far: projected as one a minute, not as one a nanosecond.
 	if s := m.Spend(); !near(s.PerHour, 100*ops.PricePerMetric*60) {
 		t.Errorf("after one poll: %v an hour", s.PerHour)
 	}
 	for range 29 {
 		now = now.Add(time.Minute)
-		m.count(poll, nil)
+		m.count(poll, nil, nil)
 	}
 	s := m.Spend()
 	if !near(s.PerHour, 100*ops.PricePerMetric*60) {
@@ -95,8 +95,8 @@ func TestSpendProjectsThePaceOfTheLastTenMinutes(t *testing.T) {
 
 func TestLinesAreDearestFirst(t *testing.T) {
 	m := newMeter(time.Now)
-	m.count(&Call{Service: "SQS", Operation: "ListQueues"}, nil)
-	m.count(&Call{Service: "CloudWatch", Operation: "GetMetricData", metrics: 5}, nil)
+	m.count(&Call{Service: "SQS", Operation: "ListQueues"}, nil, nil)
+	m.count(&Call{Service: "CloudWatch", Operation: "GetMetricData", metrics: 5}, nil, nil)
 	lines := m.Lines()
 	if len(lines) != 2 || lines[0].Operation != "GetMetricData" || lines[0].Metrics != 5 || lines[1].Calls != 1 {
 		t.Errorf("lines = %+v", lines)

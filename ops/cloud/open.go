@@ -243,9 +243,6 @@ func (c *Cloud) Config() aws.Config { return c.config.Copy() }
 // CloudWatch returns the CloudWatch client, speaking the protocol of the options.
 func (c *Cloud) CloudWatch() *cloudwatch.Client { return c.watch() }
 
-// Access returns the gate's level.
-func (c *Cloud) Access() Level { return c.options.Access }
-
 // Meter returns the count of calls and money since Open, or of the whole session
 // where Options gave its meter.
 func (c *Cloud) Meter() *Meter { return c.meter }

@@ -44,6 +44,8 @@ var Operations = []Operation{
 	{Look, "SQS", "ListQueues", "sqs:ListQueues", anything},
 	{Look, "SQS", "GetQueueUrl", "sqs:GetQueueUrl", anyQueue},
 	{Look, "SQS", "GetQueueAttributes", "sqs:GetQueueAttributes", anyQueue},
+	{Look, "SQS", "ListDeadLetterSourceQueues", "sqs:ListDeadLetterSourceQueues", anyQueue},
+	{Look, "SQS", "ListMessageMoveTasks", "sqs:ListMessageMoveTasks", anyQueue},
 
 	{Look, "SNS", "ListTopics", "sns:ListTopics", anything},
 	{Look, "SNS", "GetTopicAttributes", "sns:GetTopicAttributes", anyTopic},
@@ -63,8 +65,14 @@ var Operations = []Operation{
 	{Look, "CloudWatch", "DescribeAlarms", "cloudwatch:DescribeAlarms", anything},
 
 	{Peek, "SQS", "ReceiveMessage", "sqs:ReceiveMessage", anyQueue},
-	{Peek, "SQS", "ChangeMessageVisibility", "sqs:ChangeMessageVisibility", anyQueue},
+	// A batch operation of SQS has no IAM action of its own: the single one's counts.
 	{Peek, "SQS", "ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility", anyQueue},
+
+	{Change, "SQS", "SendMessageBatch", "sqs:SendMessage", anyQueue},
+	{Change, "SQS", "DeleteMessageBatch", "sqs:DeleteMessage", anyQueue},
+	{Change, "SQS", "StartMessageMoveTask", "sqs:StartMessageMoveTask", anyQueue},
+	{Change, "SQS", "CancelMessageMoveTask", "sqs:CancelMessageMoveTask", anyQueue},
+	{Change, "SQS", "SetQueueAttributes", "sqs:SetQueueAttributes", anyQueue},
 }
 
 type operationKey struct{ service, name string }

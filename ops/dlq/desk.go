@@ -39,7 +39,19 @@ type Desk struct {
 	s3      *s3.Client
 
 	mu    sync.Mutex
-	piles map[ops.ARN]*Pile // the last look at each queue
+	piles map[ops.ARN]*Pile  // the last look at each queue
+	notes map[ops.ARN]string // what could not be read of a queue
+}
+
+// note remembers what could not be read of a queue; "" forgets it.
+func (d *Desk) note(queue ops.ARN, what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if what == "" {
+		delete(d.notes, queue)
+		return
+	}
+	d.notes[queue] = what
 }
 
 // New makes a desk. It sends nothing.
@@ -59,5 +71,6 @@ func New(o Options) *Desk {
 		kinesis: kinesis.NewFromConfig(o.Config),
 		s3:      s3.NewFromConfig(o.Config),
 		piles:   map[ops.ARN]*Pile{},
+		notes:   map[ops.ARN]string{},
 	}
 }

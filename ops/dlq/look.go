@@ -19,18 +19,13 @@ type Look struct {
 	Again   bool          // look even where this run has looked twice already
 }
 
-// Queue finds a queue by name, URL or ARN and reads its attributes and, for a
-// dead-letter queue, what sends to it by redrive policy.
-func (d *Desk) Queue(ctx context.Context, name string) (ops.Queue, error) {
-	return ops.Queue{}, errNotYet
-}
-
 // Cost says what a look would do to the queue, before it is done. It sends nothing.
 func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost { return ops.PeekCost{} }
 
 // Look receives messages and holds them until Release. Pile is never nil; with an
 // error it holds what was received before it. progress may be nil.
 func (d *Desk) Look(ctx context.Context, q ops.Queue, l Look, progress func(ops.LookProgress)) (*Pile, error) {
+	_ = d.moving(ctx, q)
 	return &Pile{}, errNotYet
 }
 

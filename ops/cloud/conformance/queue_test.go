@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -51,6 +52,37 @@ func (x *run) receive(url string) types.Message {
 		x.fatalf("%d messages, want 1", len(out.Messages))
 	}
 	return out.Messages[0]
+}
+
+// giveBack ends the lease of a message.
+func (x *run) giveBack(url string, m types.Message) {
+	out, err := x.sqs.ChangeMessageVisibilityBatch(x.ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &url, Entries: []types.ChangeMessageVisibilityBatchRequestEntry{
+		{Id: aws.String("0"), ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0}}})
+	x.must("ChangeMessageVisibilityBatch", err)
+	if len(out.Failed) > 0 {
+		x.fatalf("not given back: %+v", out.Failed)
+	}
+}
+
+// deadLetters makes a dead-letter queue with messages that its source's redrive
+// policy moved there. Their bodies are "1", "2" …
+func (x *run) deadLetters(n int) (url, arn, sourceURL, sourceARN string) {
+	url, arn = x.queue(nil)
+	sourceURL, sourceARN = x.queue(redrive(arn, "1"))
+	for i := range n {
+		x.send(sourceURL, strconv.Itoa(i+1))
+		x.giveBack(sourceURL, x.receive(sourceURL))
+		_, err := x.sqs.ReceiveMessage(x.ctx, &sqs.ReceiveMessageInput{QueueUrl: &sourceURL})
+		x.must("ReceiveMessage", err)
+	}
+	return url, arn, sourceURL, sourceARN
+}
+
+// tasks lists the move tasks of a queue, newest first.
+func (x *run) tasks(arn string) []types.ListMessageMoveTasksResultEntry {
+	out, err := x.sqs.ListMessageMoveTasks(x.ctx, &sqs.ListMessageMoveTasksInput{SourceArn: &arn, MaxResults: aws.Int32(10)})
+	x.must("ListMessageMoveTasks", err)
+	return out.Results
 }
 
 func (x *run) depth(url string) (visible, inFlight string) {
@@ -176,8 +208,7 @@ var queueCases = []oneCase{
 		url, arn := x.queue(redrive(dlq, "1"))
 		x.send(url, "poison")
 		first := x.receive(url)
-		_, err := x.sqs.ChangeMessageVisibility(x.ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: first.ReceiptHandle})
-		x.must("ChangeMessageVisibility", err)
+		x.giveBack(url, first)
 		out, err := x.sqs.ReceiveMessage(x.ctx, &sqs.ReceiveMessageInput{QueueUrl: &url})
 		x.must("ReceiveMessage", err)
 		equal(x, "messages left", len(out.Messages), 0)
@@ -186,12 +217,10 @@ var queueCases = []oneCase{
 		equal(x, "sent", moved.Attributes["SentTimestamp"], first.Attributes["SentTimestamp"])
 		equal(x, "source", moved.Attributes["DeadLetterQueueSourceArn"], arn)
 	}},
-	{name: "zero gives a message back at once", service: "SQS", operation: "ChangeMessageVisibility", run: func(x *run) {
+	{name: "zero gives a message back at once", service: "SQS", operation: "ChangeMessageVisibilityBatch", run: func(x *run) {
 		url, _ := x.queue(nil)
 		x.send(url, "a")
-		m := x.receive(url)
-		_, err := x.sqs.ChangeMessageVisibility(x.ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0})
-		x.must("ChangeMessageVisibility", err)
+		x.giveBack(url, x.receive(url))
 		equal(x, "receive count", x.receive(url).Attributes["ApproximateReceiveCount"], "2")
 	}},
 	{name: "fails for the bad entry only", service: "SQS", operation: "ChangeMessageVisibilityBatch", run: func(x *run) {
@@ -208,6 +237,161 @@ var queueCases = []oneCase{
 		}
 		if len(out.Failed) != 1 || aws.ToString(out.Failed[0].Id) != "bad" || aws.ToString(out.Failed[0].Code) == "" {
 			x.errorf("failed: %+v", out.Failed)
+		}
+	}},
+	{name: "pages through the queues that dead-letter here", service: "SQS", operation: "ListDeadLetterSourceQueues", run: func(x *run) {
+		url, arn := x.queue(nil)
+		var want, got []string
+		for range 3 {
+			source, _ := x.queue(redrive(arn, "3"))
+			want = append(want, source)
+		}
+		x.queue(nil)
+		pages := sqs.NewListDeadLetterSourceQueuesPaginator(x.sqs, &sqs.ListDeadLetterSourceQueuesInput{QueueUrl: &url, MaxResults: aws.Int32(2)})
+		n := 0
+		for ; pages.HasMorePages() && n < 10; n++ {
+			page, err := pages.NextPage(x.ctx)
+			x.must("ListDeadLetterSourceQueues", err)
+			got = append(got, page.QueueUrls...)
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		equal(x, "sources", strings.Join(got, " "), strings.Join(want, " "))
+		equal(x, "pages", n, 2)
+	}},
+	{name: "sends attributes, trace and tenant", service: "SQS", operation: "SendMessageBatch", run: func(x *run) {
+		url, _ := x.queue(nil)
+		const trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+		out, err := x.sqs.SendMessageBatch(x.ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: []types.SendMessageBatchRequestEntry{{
+			Id: aws.String("0"), MessageBody: aws.String("é\t1"), MessageGroupId: aws.String("tenant"),
+			MessageAttributes: map[string]types.MessageAttributeValue{
+				"text":   {DataType: aws.String("String.label"), StringValue: aws.String("a\nb")},
+				"number": {DataType: aws.String("Number"), StringValue: aws.String("1.50")},
+				"bytes":  {DataType: aws.String("Binary"), BinaryValue: []byte{0, 255}},
+			},
+			MessageSystemAttributes: map[string]types.MessageSystemAttributeValue{"AWSTraceHeader": {DataType: aws.String("String"), StringValue: aws.String(trace)}},
+		}}})
+		x.must("SendMessageBatch", err)
+		if len(out.Successful) != 1 || len(out.Failed) != 0 {
+			x.fatalf("%+v", out)
+		}
+		m := x.receive(url)
+		equal(x, "id", aws.ToString(m.MessageId), aws.ToString(out.Successful[0].MessageId))
+		equal(x, "MD5", aws.ToString(m.MD5OfBody), aws.ToString(out.Successful[0].MD5OfMessageBody))
+		equal(x, "body", aws.ToString(m.Body), "é\t1")
+		equal(x, "type", aws.ToString(m.MessageAttributes["text"].DataType), "String.label")
+		equal(x, "number", aws.ToString(m.MessageAttributes["number"].StringValue), "1.50")
+		equal(x, "bytes", string(m.MessageAttributes["bytes"].BinaryValue), "\x00\xff")
+		equal(x, "trace", m.Attributes["AWSTraceHeader"], trace)
+		equal(x, "tenant", m.Attributes["MessageGroupId"], "tenant")
+	}},
+	{name: "fails for the bad entry only", service: "SQS", operation: "SendMessageBatch", run: func(x *run) {
+		url, _ := x.queue(nil)
+		out, err := x.sqs.SendMessageBatch(x.ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: []types.SendMessageBatchRequestEntry{
+			{Id: aws.String("good"), MessageBody: aws.String("a")}, {Id: aws.String("bad"), MessageBody: aws.String("\x01")}}})
+		x.must("SendMessageBatch", err)
+		if len(out.Successful) != 1 || aws.ToString(out.Successful[0].Id) != "good" {
+			x.errorf("successful: %+v", out.Successful)
+		}
+		if len(out.Failed) != 1 || aws.ToString(out.Failed[0].Id) != "bad" || aws.ToString(out.Failed[0].Code) == "" {
+			x.errorf("failed: %+v", out.Failed)
+		}
+	}},
+	{name: "the same deduplication id is taken once", service: "SQS", operation: "SendMessageBatch", run: func(x *run) {
+		url, _ := x.queue(map[string]string{"FifoQueue": "true"})
+		for range 2 {
+			out, err := x.sqs.SendMessageBatch(x.ctx, &sqs.SendMessageBatchInput{QueueUrl: &url, Entries: []types.SendMessageBatchRequestEntry{
+				{Id: aws.String("0"), MessageBody: aws.String("a"), MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("once")}}})
+			x.must("SendMessageBatch", err)
+			equal(x, "successful", len(out.Successful), 1)
+		}
+		x.receive(url)
+		visible, inFlight := x.depth(url)
+		equal(x, "visible", visible, "0")
+		equal(x, "in flight", inFlight, "1")
+	}},
+	{name: "deletes each entry by itself", service: "SQS", operation: "DeleteMessageBatch", run: func(x *run) {
+		url, _ := x.queue(nil)
+		x.send(url, "a")
+		m := x.receive(url)
+		out, err := x.sqs.DeleteMessageBatch(x.ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: []types.DeleteMessageBatchRequestEntry{
+			{Id: aws.String("good"), ReceiptHandle: m.ReceiptHandle}, {Id: aws.String("bad"), ReceiptHandle: aws.String("no such handle")}}})
+		x.must("DeleteMessageBatch", err)
+		if len(out.Successful) != 1 || aws.ToString(out.Successful[0].Id) != "good" {
+			x.errorf("successful: %+v", out.Successful)
+		}
+		if len(out.Failed) != 1 || aws.ToString(out.Failed[0].Id) != "bad" {
+			x.errorf("failed: %+v", out.Failed)
+		}
+		visible, inFlight := x.depth(url)
+		equal(x, "visible", visible, "0")
+		equal(x, "in flight", inFlight, "0")
+	}},
+	{name: "moves dead letters to their source", service: "SQS", operation: "StartMessageMoveTask", run: func(x *run) {
+		_, arn, sourceURL, _ := x.deadLetters(2)
+		started, err := x.sqs.StartMessageMoveTask(x.ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn, MaxNumberOfMessagesPerSecond: aws.Int32(100)})
+		x.must("StartMessageMoveTask", err)
+		if aws.ToString(started.TaskHandle) == "" {
+			x.errorf("no handle")
+		}
+		x.until("two messages at the source", func() (bool, error) {
+			visible, _ := x.depth(sourceURL)
+			return visible == "2", nil
+		})
+	}},
+	{name: "refuses a queue that is no dead-letter queue", service: "SQS", operation: "StartMessageMoveTask", run: func(x *run) {
+		_, arn := x.queue(nil)
+		_, err := x.sqs.StartMessageMoveTask(x.ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn})
+		if err == nil {
+			x.errorf("it was started")
+		}
+	}},
+	{name: "tells of a task that is over", service: "SQS", operation: "ListMessageMoveTasks", run: func(x *run) {
+		_, arn, _, _ := x.deadLetters(1)
+		equal(x, "tasks before", len(x.tasks(arn)), 0)
+		_, err := x.sqs.StartMessageMoveTask(x.ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn, MaxNumberOfMessagesPerSecond: aws.Int32(100)})
+		x.must("StartMessageMoveTask", err)
+		x.until("the task is completed", func() (bool, error) {
+			tasks := x.tasks(arn)
+			return len(tasks) == 1 && aws.ToString(tasks[0].Status) == "COMPLETED" && tasks[0].ApproximateNumberOfMessagesMoved == 1, nil
+		})
+		task := x.tasks(arn)[0]
+		equal(x, "source", aws.ToString(task.SourceArn), arn)
+		equal(x, "handle of a task that is over", aws.ToString(task.TaskHandle), "")
+		equal(x, "to move", aws.ToInt64(task.ApproximateNumberOfMessagesToMove), 1)
+		if task.StartedTimestamp == 0 {
+			x.errorf("no start")
+		}
+	}},
+	{name: "stops a running task", service: "SQS", operation: "CancelMessageMoveTask", run: func(x *run) {
+		_, arn, _, _ := x.deadLetters(3)
+		started, err := x.sqs.StartMessageMoveTask(x.ctx, &sqs.StartMessageMoveTaskInput{SourceArn: &arn, MaxNumberOfMessagesPerSecond: aws.Int32(1)})
+		x.must("StartMessageMoveTask", err)
+		tasks := x.tasks(arn)
+		if len(tasks) != 1 || aws.ToString(tasks[0].Status) != "RUNNING" || aws.ToString(tasks[0].TaskHandle) != aws.ToString(started.TaskHandle) {
+			x.errorf("running: %+v", tasks)
+		}
+		_, err = x.sqs.CancelMessageMoveTask(x.ctx, &sqs.CancelMessageMoveTaskInput{TaskHandle: started.TaskHandle})
+		x.must("CancelMessageMoveTask", err)
+		x.until("the task is cancelled", func() (bool, error) {
+			tasks := x.tasks(arn)
+			return len(tasks) == 1 && aws.ToString(tasks[0].Status) == "CANCELLED", nil
+		})
+	}},
+	{name: "raises the retention", service: "SQS", operation: "SetQueueAttributes", run: func(x *run) {
+		url, _ := x.queue(nil)
+		_, err := x.sqs.SetQueueAttributes(x.ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: map[string]string{"MessageRetentionPeriod": "1209600"}})
+		x.must("SetQueueAttributes", err)
+		x.until("fourteen days", func() (bool, error) {
+			out, err := x.sqs.GetQueueAttributes(x.ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{"MessageRetentionPeriod"}})
+			return err == nil && out.Attributes["MessageRetentionPeriod"] == "1209600", err
+		})
+	}},
+	{name: "refuses a retention over fourteen days", service: "SQS", operation: "SetQueueAttributes", run: func(x *run) {
+		url, _ := x.queue(nil)
+		_, err := x.sqs.SetQueueAttributes(x.ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: map[string]string{"MessageRetentionPeriod": "1209601"}})
+		if err == nil {
+			x.errorf("it was taken")
 		}
 	}},
 }

@@ -44,8 +44,13 @@ var emulators = map[string]emulator{
 		"Kinesis ListChannels: lists no channels where there are none":   noChannels,
 	}},
 	"elasticmq": {serves: []string{"SQS"}, why: "ElasticMQ is SQS only", exceptions: map[string]string{
-		"SQS ListQueues: pages through all queues":     "ignores MaxResults: one page with all queues",
-		"SQS GetQueueAttributes: says what a queue is": "has no MessageRetentionPeriod: messages stay for ever",
+		"SQS ListQueues: pages through all queues":                                       "ignores MaxResults: one page with all queues",
+		"SQS GetQueueAttributes: says what a queue is":                                   "has no MessageRetentionPeriod: messages stay for ever",
+		"SQS ListDeadLetterSourceQueues: pages through the queues that dead-letter here": onePageOfSources,
+		"SQS SetQueueAttributes: raises the retention":                                   "has no MessageRetentionPeriod: messages stay for ever",
+		"SQS SetQueueAttributes: refuses a retention over fourteen days":                 "has no MessageRetentionPeriod: messages stay for ever",
+		"SQS ListMessageMoveTasks: tells of a task that is over":                         "answers a handle for a task that is over, and 0 as what it had to move",
+		"SQS CancelMessageMoveTask: stops a running task":                                "forgets a task that was cancelled",
 	}},
 	"moto": {protocol: "query", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                       noNextToken,
@@ -57,19 +62,34 @@ var emulators = map[string]emulator{
 		"Lambda ListEventSourceMappings: lists what functions read":                            "ignores MaxItems: one page with all mappings",
 		"Lambda GetFunctionConfiguration: says what a function is":                             "does not answer DeadLetterConfig",
 		"SQS ReceiveMessage: moves a message on after maxReceiveCount, keeping its id and age": "does not say DeadLetterQueueSourceArn",
+		"SQS ListDeadLetterSourceQueues: pages through the queues that dead-letter here":       onePageOfSources,
+		"SQS SetQueueAttributes: refuses a retention over fourteen days":                       "takes any retention",
+		"SQS SendMessageBatch: fails for the bad entry only":                                   "takes characters that SQS refuses",
+		"SQS SendMessageBatch: sends attributes, trace and tenant":                             "drops AWSTraceHeader in a batch",
+		"SQS StartMessageMoveTask: moves dead letters to their source":                         noMoves,
+		"SQS ListMessageMoveTasks: tells of a task that is over":                               noMoves,
+		"SQS CancelMessageMoveTask: stops a running task":                                      noMoves,
 	}},
 	"ministack": {protocol: "json", exceptions: map[string]string{
-		"Kinesis ListStreams: pages through all streams":               noNextToken,
-		"Kinesis ListChannels: lists no channels where there are none": noChannels,
-		"CloudWatch ListMetrics: pages through all metrics":            "answers more than 500 metrics in one page",
-		"CloudWatch GetMetricData: computes an expression":             "does not evaluate expressions",
-		"CloudWatch GetMetricData: a malformed query is refused":       "does not check the window",
+		"Kinesis ListStreams: pages through all streams":                                 noNextToken,
+		"Kinesis ListChannels: lists no channels where there are none":                   noChannels,
+		"CloudWatch ListMetrics: pages through all metrics":                              "answers more than 500 metrics in one page",
+		"CloudWatch GetMetricData: computes an expression":                               "does not evaluate expressions",
+		"CloudWatch GetMetricData: a malformed query is refused":                         "does not check the window",
+		"SQS ListDeadLetterSourceQueues: pages through the queues that dead-letter here": "does not know the operation",
+		"SQS SendMessageBatch: sends attributes, trace and tenant":                       "drops AWSTraceHeader in a batch",
+		"SQS StartMessageMoveTask: moves dead letters to their source":                   noMoves,
+		"SQS ListMessageMoveTasks: tells of a task that is over":                         noMoves,
+		"SQS CancelMessageMoveTask: stops a running task":                                noMoves,
 	}},
 }
 
 const (
 	noNextToken = "answers HasMoreStreams without the NextToken that AWS sends with it"
 	noChannels  = "does not know the operation, which is of 2026"
+	noMoves     = "has no message move tasks"
+
+	onePageOfSources = "ignores MaxResults: one page with all sources"
 )
 
 // target is one AWS that the cases run against.
@@ -160,7 +180,7 @@ func (target target) start(ctx context.Context, t *testing.T, once bool) *run {
 		guarded.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
 	}
 	// The quotas protect AWS; here they would only make the suite slow.
-	door, err := cloud.Open(ctx, cloud.Options{Config: &guarded, Access: cloud.Peek, Protocol: target.protocol, NoQuotas: true})
+	door, err := cloud.Open(ctx, cloud.Options{Config: &guarded, Access: cloud.Change, Protocol: target.protocol, NoQuotas: true})
 	if err != nil {
 		t.Fatal(err)
 	}
