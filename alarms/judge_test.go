@@ -117,10 +117,11 @@ var examples = map[string]struct{ fires, quiet ops.Snapshot }{
 	"fh.failed":          {deliveryOf(func(d *ops.Delivery) { d.Failure = "no key" }), deliveryOf(nil)},
 	"fh.no_log":          {deliveryOf(func(d *ops.Delivery) { d.LogErrors = false }), deliveryOf(nil)},
 
-	"sqs.loss":       {queueOf(nil, flat(ops.OldestAge, 2.1*86400)), queueOf(nil, flat(ops.OldestAge, 1.9*86400))},
-	"sqs.stuck":      {queueOf(nil, growing(ops.OldestAge, 3600)), queueOf(nil, flat(ops.OldestAge, 3600))},
-	"sqs.age":        {queueOf(nil, flat(ops.OldestAge, 700)), queueOf(nil, flat(ops.OldestAge, 500))},
-	"sqs.inflight":   {queueOf(nil, flat(ops.InFlight, 100_000)), queueOf(nil, flat(ops.InFlight, 90_000))},
+	"sqs.loss":  {queueOf(nil, flat(ops.OldestAge, 2.1*86400)), queueOf(nil, flat(ops.OldestAge, 1.9*86400))},
+	"sqs.stuck": {queueOf(nil, growing(ops.OldestAge, 3600)), queueOf(nil, flat(ops.OldestAge, 3600))},
+	"sqs.age":   {queueOf(nil, flat(ops.OldestAge, 700)), queueOf(nil, flat(ops.OldestAge, 500))},
+	"sqs.inflight": {queueOf(nil, flat(ops.InFlight, 100_000)), queueOf(nil, // a burst of five minutes
+		hour(ops.InFlight, func(ago int) float64 { return map[bool]float64{true: 110_000, false: 40}[ago <= 7] }))},
 	"sqs.visibility": {queueOf(func(q *ops.Queue) { q.Visibility = 59 * time.Second }), queueOf(nil)},
 	"sqs.no_dlq":     {queueOf(func(q *ops.Queue) { q.RedriveTo = "" }), queueOf(nil)},
 
@@ -312,5 +313,27 @@ func TestAMappingThatGivesRecordsUpSoonerPagesSooner(t *testing.T) {
 	c.MaxRecordAge = 2 * time.Hour
 	if n := count(Judge(s, noon), "kds.loss"); n != 1 {
 		t.Errorf("fires %d times at over half of the maximum record age", n)
+	}
+}
+
+// A queue that is not looked at all the time has series that begin at different
+// minutes: a peek must not look like growth because the wrong points were added.
+func TestGrowthPairsVisibleAndInFlightByTime(t *testing.T) {
+	peek := func(while, after float64) func(int) float64 { // it ended eight minutes ago
+		return func(ago int) float64 {
+			if ago > 8 {
+				return while
+			}
+			return after
+		}
+	}
+	visible, held := hour(ops.Visible, peek(20, 100)), hour(ops.InFlight, peek(80, 0))
+	held.Hour.Start, held.Hour.Points = held.Hour.At(30), held.Hour.Points[30:]
+	for _, v := range Judge(deadOf(nil, visible, held), noon) {
+		for _, f := range v.Findings {
+			if f.Rule == "dlq.growing" {
+				t.Errorf("a peek looks like growth: %s", f.Sentence)
+			}
+		}
 	}
 }

@@ -43,17 +43,15 @@ var deadGrowing = Rule{
 	Why:   "ours: the depth rose within the last 15 minutes; visible and in flight together, so that a peek does not look like growth",
 	Next:  "stop the bleeding: look at the newest messages first",
 	Dead: func(q ops.Queue, l look) string {
-		points := q.Measures.Get(ops.Visible).Hour.Points
-		held := q.Measures.Get(ops.InFlight).Hour.Points
 		first, last, seen := 0.0, 0.0, false
-		for i := max(0, len(points)-15); i < len(points); i++ {
-			v := points[i]
+		visible := q.Measures.Get(ops.Visible).Hour.Settled(l.now)
+		held := q.Measures.Get(ops.InFlight).Hour
+		for i := max(0, len(visible.Points)-15); i < len(visible.Points); i++ {
+			v := visible.Points[i]
 			if v != v {
 				continue
 			}
-			if i < len(held) && held[i] == held[i] {
-				v += held[i]
-			}
+			v += held.Value(visible.At(i)).Or(0)
 			if !seen {
 				first, seen = v, true
 			}

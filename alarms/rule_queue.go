@@ -66,11 +66,11 @@ const inFlightLimit = 96_000
 var queueInFlight = Rule{
 	ID: "sqs.inflight", Severity: Ticket,
 	Title: "consumers receive and do not delete",
-	Why:   "80 % of the 120,000 in-flight limit",
+	Why:   "80 % of the 120,000 in-flight limit, 15 of 15 minutes: a burst that is being worked off is no finding",
 	Next:  "find the consumer that does not delete; beyond the limit nothing is delivered any more",
 	Queue: func(q ops.Queue, l look) string {
-		if n, ok := q.Measures.Last(ops.InFlight).Value(); ok && n >= inFlightLimit {
-			return fmt.Sprintf("%.0f messages in flight, the limit is 120,000", n)
+		if m := q.Measures.Get(ops.InFlight); l.breaches(m, 15, 15, atLeast(inFlightLimit)) {
+			return fmt.Sprintf("%.0f messages in flight for 15 minutes, the limit is 120,000", l.last(m))
 		}
 		return ""
 	},

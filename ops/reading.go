@@ -105,6 +105,19 @@ type Series struct {
 // At returns the time of point i.
 func (s Series) At(i int) time.Time { return s.Start.Add(time.Duration(i) * s.Step) }
 
+// Value returns the point of a time, missing for a gap and outside the series:
+// two series pair by time, for one may begin later.
+func (s Series) Value(at time.Time) Reading {
+	if s.Step <= 0 || at.Before(s.Start) {
+		return Missing(NoData)
+	}
+	i := int(at.Sub(s.Start) / s.Step)
+	if i >= len(s.Points) || math.IsNaN(s.Points[i]) {
+		return Missing(NoData)
+	}
+	return Know(s.Points[i], s.At(i))
+}
+
 // Last returns the newest point that is not a gap.
 func (s Series) Last() Reading {
 	for i := len(s.Points) - 1; i >= 0; i-- {

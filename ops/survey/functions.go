@@ -160,12 +160,12 @@ func (s *Survey) describeFunction(ctx context.Context, f ops.Function) (ops.Func
 func (s *Survey) describeFunctionOnScreen(ctx context.Context, f ops.Function) (ops.Function, error) {
 	c, err := s.functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.Name})
 	if err != nil {
-		return f, fmt.Errorf("read the configuration of %s: %w", f.Name, err)
+		return f, &partlyError{fmt.Errorf("read the configuration of %s: %w", f.Name, err)}
 	}
 	f.State = string(c.State)
 	limit, err := s.functions.GetFunctionConcurrency(ctx, &lambda.GetFunctionConcurrencyInput{FunctionName: &f.Name})
 	if err != nil {
-		return f, fmt.Errorf("read the concurrency of %s: %w", f.Name, err)
+		return f, &partlyError{fmt.Errorf("read the concurrency of %s: %w", f.Name, err)}
 	}
 	f.Concurrency = ops.Missing(ops.NoData) // unreserved
 	if limit.ReservedConcurrentExecutions != nil {

@@ -227,6 +227,24 @@ func TestADeniedConsumerListKeepsTheStream(t *testing.T) {
 	}
 }
 
+// Who may not read a function's concurrency still sees what else is known of it.
+func TestADeniedConcurrencyKeepsTheFunction(t *testing.T) {
+	t.Parallel()
+	p := at(t, "incident", Options{})
+	p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "lambda", Operation: "GetFunctionConcurrency"})
+	sn := p.look(t)
+	if len(sn.Functions.Items) == 0 {
+		t.Fatal("no functions")
+	}
+	screen := sn.Functions.Items[0].ARN
+	p.Advance(2 * time.Minute)
+	for _, f := range p.survey.Collect(t.Context(), Ask{Focus: []ops.ARN{screen}}, nil).Functions.Items {
+		if f.ARN == screen && f.State == "" {
+			t.Errorf("%s lost its state", f.Name)
+		}
+	}
+}
+
 func TestExpiredCredentialsEndTheLook(t *testing.T) {
 	t.Parallel()
 	p := at(t, "", Options{})
