@@ -15,6 +15,7 @@ var commands = []func(*session) *cobra.Command{
 	newDemo,
 	newStatus,
 	newWatch,
+	newDlq,
 	newInfo,
 	newJournal,
 	newSandbox,
