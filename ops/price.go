@@ -7,8 +7,11 @@ const PricesOf = "2026-11"
 // pricing pages as collected in the project's facts (CloudWatch: $0.01 per 1,000
 // metrics requested by GetMetricData and per 1,000 other requests; SQS: $0.40
 // per million requests; SNS: $0.50 per million; S3: $0.005 per 1,000 LIST and
-// $0.0004 per 1,000 GET). Free monthly requests are not deducted. Operations
-// that are not listed are free (Kinesis, Firehose, Lambda and STS control plane).
+// $0.0004 per 1,000 GET; Lambda: $0.20 per million invocations, without the time
+// that the function runs, which a caller cannot know). Free monthly requests are
+// not deducted, data transfer is not counted (an on-demand stream bills $0.04 for
+// each GiB read). Operations that are not listed are free (Kinesis, Firehose,
+// Lambda and STS control plane).
 const (
 	PricePerMetric         = 0.01 / 1000
 	PricePerCloudWatchCall = 0.01 / 1000
@@ -16,6 +19,7 @@ const (
 	PricePerTopicCall      = 0.50 / 1e6
 	PricePerBucketList     = 0.005 / 1000
 	PricePerBucketGet      = 0.0004 / 1000
+	PricePerInvocation     = 0.20 / 1e6
 )
 
 // QueueChunk is how many bytes of a payload SQS bills as one request; every chunk
@@ -40,6 +44,11 @@ func CallPrice(service, operation string, metrics int) float64 {
 		return PricePerQueueCall
 	case "sns", "SNS":
 		return PricePerTopicCall
+	case "lambda", "Lambda":
+		if operation == "Invoke" {
+			return PricePerInvocation
+		}
+		return 0
 	case "s3", "S3":
 		switch operation {
 		case "ListBuckets", "ListObjectsV2", "PutObject":

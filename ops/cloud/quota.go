@@ -32,11 +32,15 @@ var Quotas = []Quota{
 	{"Kinesis", "ListStreams", 5, false, "Kinesis API reference, ListStreams: 5 transactions per second per account"},
 	{"Kinesis", "DescribeStreamSummary", 20, false, "Kinesis API reference, DescribeStreamSummary: 20 per second per account"},
 	{"Kinesis", "ListStreamConsumers", 5, true, "Kinesis API reference, ListStreamConsumers: 5 per second per stream"},
+	{"Kinesis", "ListShards", 100, true, "Kinesis API reference, ListShards: 1000 per second per stream; a tenth of it is ours"},
+	{"Kinesis", "GetShardIterator", 2, true, "Kinesis API reference, GetShardIterator: 5 per second per shard; consumers need the rest"},
+	{"Kinesis", "GetRecords", 2, true, "Kinesis API reference, GetRecords: 5 per second per shard; consumers need the rest"},
 	{"Kinesis", "ListChannels", 5, false, "Kinesis API reference, ListChannels: 5 per second per account"},
 	{"Firehose", "DescribeDeliveryStream", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"Firehose", "ListDeliveryStreams", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"SNS", "ListTopics", 30, false, "SNS API reference, ListTopics: throttled at 30 per second"},
 	{"SNS", "ListSubscriptions", 30, false, "SNS API reference, ListSubscriptions: throttled at 30 per second"},
+	{"Lambda", "Invoke", 10000, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 10 times the concurrency, 1,000 by default; not the control plane"},
 	{"Lambda", "", 15, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 15 per second across the control plane, not per API"},
 	{"CloudWatch", "GetMetricData", 500, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "ListMetrics", 25, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
@@ -100,7 +104,14 @@ func quotaOf(service, operation string) (Quota, bool) {
 
 // quotaKey names the resource of a call whose quota is per resource.
 func quotaKey(input any) string {
-	if in, ok := input.(*kinesis.ListStreamConsumersInput); ok {
+	switch in := input.(type) {
+	case *kinesis.ListStreamConsumersInput:
+		return aws.ToString(in.StreamARN)
+	case *kinesis.ListShardsInput:
+		return aws.ToString(in.StreamARN)
+	case *kinesis.GetShardIteratorInput:
+		return aws.ToString(in.StreamARN)
+	case *kinesis.GetRecordsInput: // the shard is inside the iterator: all shards of a stream share our turn
 		return aws.ToString(in.StreamARN)
 	}
 	return ""

@@ -3,6 +3,8 @@ package conformance
 import (
 	"context"
 	"errors"
+	"io"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -69,4 +71,49 @@ var bucketCases = []oneCase{
 			x.errorf("err = %v", err)
 		}
 	}},
+	{name: "says how large an object is, without reading it", service: "S3", operation: "HeadObject", run: func(x *run) {
+		bucket := x.bucket()
+		x.object(bucket, "large/payload 1.json", `{"order":7}`)
+		out, err := x.s3.HeadObject(x.ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: aws.String("large/payload 1.json")})
+		x.must("HeadObject", err)
+		equal(x, "size", aws.ToInt64(out.ContentLength), 11)
+		if out.LastModified == nil {
+			x.errorf("no time of the last change")
+		}
+	}},
+	{name: "a missing object is not found", service: "S3", operation: "HeadObject", run: func(x *run) {
+		bucket := x.bucket()
+		_, err := x.s3.HeadObject(x.ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: aws.String("none")})
+		var missing *types.NotFound
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
+	{name: "reads an object byte for byte", service: "S3", operation: "GetObject", run: func(x *run) {
+		bucket := x.bucket()
+		x.object(bucket, "large/payload", "<html>\x00 not a web page")
+		out, err := x.s3.GetObject(x.ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("large/payload")})
+		x.must("GetObject", err)
+		body, err := io.ReadAll(out.Body)
+		x.must("read", err)
+		x.must("close", out.Body.Close())
+		equal(x, "object", string(body), "<html>\x00 not a web page")
+	}},
+	{name: "a missing object is NoSuchKey", service: "S3", operation: "GetObject", run: func(x *run) {
+		bucket := x.bucket()
+		_, err := x.s3.GetObject(x.ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("none")})
+		var missing *types.NoSuchKey
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
+}
+
+func (x *run) object(bucket, key, content string) {
+	_, err := x.set.s3.PutObject(x.ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(content)})
+	x.must("PutObject", err)
+	x.after(func(ctx context.Context) error {
+		_, err := x.set.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+		return err
+	})
 }

@@ -181,4 +181,40 @@ var functionCases = []oneCase{
 			x.errorf("err = %v", err)
 		}
 	}},
+	{name: "runs a function and answers what it answered", service: "Lambda", operation: "Invoke", run: func(x *run) {
+		name, _ := x.function()
+		if x.sandbox != nil { // an emulator runs the code of the archive
+			x.sandbox.Handler(name, func(_ context.Context, event []byte) ([]byte, error) { return event, nil })
+		}
+		out, err := x.lambda.Invoke(x.ctx, &lambda.InvokeInput{FunctionName: &name, Payload: []byte(`{"order":7}`)})
+		x.must("Invoke", err)
+		equal(x, "status", out.StatusCode, 200)
+		equal(x, "function error", aws.ToString(out.FunctionError), "")
+		if !strings.Contains(string(out.Payload), "order") {
+			x.errorf("payload is %q", out.Payload)
+		}
+	}},
+	{name: "takes an event without waiting for it", service: "Lambda", operation: "Invoke", run: func(x *run) {
+		name, _ := x.function()
+		out, err := x.lambda.Invoke(x.ctx, &lambda.InvokeInput{FunctionName: &name, Payload: []byte(`{}`), InvocationType: types.InvocationTypeEvent})
+		x.must("Invoke", err)
+		equal(x, "status", out.StatusCode, 202)
+	}},
+	{name: "an error of the function is no error of the call", service: "Lambda", operation: "Invoke", ours: true, run: func(x *run) {
+		name, _ := x.function()
+		x.sandbox.Handler(name, func(context.Context, []byte) ([]byte, error) { return nil, errors.New("no zip") })
+		out, err := x.lambda.Invoke(x.ctx, &lambda.InvokeInput{FunctionName: &name, Payload: []byte(`{}`)})
+		x.must("Invoke", err)
+		equal(x, "status", out.StatusCode, 200)
+		if aws.ToString(out.FunctionError) == "" || !strings.Contains(string(out.Payload), "no zip") {
+			x.errorf("function error %q, payload %q", aws.ToString(out.FunctionError), out.Payload)
+		}
+	}},
+	{name: "a missing function is ResourceNotFoundException", service: "Lambda", operation: "Invoke", run: func(x *run) {
+		_, err := x.lambda.Invoke(x.ctx, &lambda.InvokeInput{FunctionName: aws.String(x.name("none")), Payload: []byte(`{}`)})
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
 }

@@ -108,4 +108,81 @@ var kinesisCases = []oneCase{
 		x.must("ListChannels", err)
 		equal(x, "next token", aws.ToString(out.NextToken), "")
 	}},
+	{name: "lists a stream's shards, in pages", service: "Kinesis", operation: "ListShards", run: func(x *run) {
+		_, arn := x.stream(3)
+		var got []types.Shard
+		in := &kinesis.ListShardsInput{StreamARN: &arn, MaxResults: aws.Int32(2)}
+		n := 0
+		for ; n < 5; n++ {
+			page, err := x.kinesis.ListShards(x.ctx, in)
+			x.must("ListShards", err)
+			got = append(got, page.Shards...)
+			if page.NextToken == nil {
+				break
+			}
+			in = &kinesis.ListShardsInput{NextToken: page.NextToken, MaxResults: aws.Int32(2)}
+		}
+		if n < 1 {
+			x.errorf("one page of two shards, want two or more pages")
+		}
+		equal(x, "shards", len(got), 3)
+		for _, s := range got {
+			if aws.ToString(s.ShardId) == "" || s.SequenceNumberRange == nil || aws.ToString(s.SequenceNumberRange.StartingSequenceNumber) == "" {
+				x.errorf("shard %+v lacks id or first sequence number", s)
+			}
+		}
+	}},
+	{name: "reads on from a sequence number", service: "Kinesis", operation: "GetRecords", run: func(x *run) {
+		arn, shard, sequences := x.records("one", "two", "three")
+		iterator, err := x.kinesis.GetShardIterator(x.ctx, &kinesis.GetShardIteratorInput{StreamARN: &arn, ShardId: &shard,
+			ShardIteratorType: types.ShardIteratorTypeAtSequenceNumber, StartingSequenceNumber: &sequences[1]})
+		x.must("GetShardIterator", err)
+		var got []types.Record
+		next := iterator.ShardIterator
+		x.until("two records are read", func() (bool, error) {
+			out, err := x.kinesis.GetRecords(x.ctx, &kinesis.GetRecordsInput{StreamARN: &arn, ShardIterator: next})
+			if err != nil {
+				return false, err
+			}
+			got, next = append(got, out.Records...), out.NextShardIterator
+			return len(got) >= 2, nil
+		})
+		for i, want := range []string{"two", "three"} {
+			equal(x, "data", string(got[i].Data), want)
+			equal(x, "sequence number", aws.ToString(got[i].SequenceNumber), sequences[i+1])
+			equal(x, "partition key", aws.ToString(got[i].PartitionKey), "key")
+			if got[i].ApproximateArrivalTimestamp == nil {
+				x.errorf("no arrival time")
+			}
+		}
+	}},
+	{name: "a sequence number of another stream is refused", service: "Kinesis", operation: "GetShardIterator", run: func(x *run) {
+		arn, shard, _ := x.records("one")
+		_, err := x.kinesis.GetShardIterator(x.ctx, &kinesis.GetShardIteratorInput{StreamARN: &arn, ShardId: &shard,
+			ShardIteratorType: types.ShardIteratorTypeAtSequenceNumber, StartingSequenceNumber: aws.String("17")})
+		var invalid *types.InvalidArgumentException
+		if !errors.As(err, &invalid) {
+			x.errorf("err = %v", err)
+		}
+	}},
+	{name: "a missing shard is ResourceNotFoundException", service: "Kinesis", operation: "GetShardIterator", run: func(x *run) {
+		_, arn := x.stream(1)
+		_, err := x.kinesis.GetShardIterator(x.ctx, &kinesis.GetShardIteratorInput{StreamARN: &arn, ShardId: aws.String("shardId-000000000099"),
+			ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
+}
+
+// records puts records into a new stream of one shard.
+func (x *run) records(data ...string) (arn, shard string, sequences []string) {
+	_, arn = x.stream(1)
+	for _, d := range data {
+		out, err := x.set.kinesis.PutRecord(x.ctx, &kinesis.PutRecordInput{StreamARN: &arn, PartitionKey: aws.String("key"), Data: []byte(d)})
+		x.must("PutRecord", err)
+		shard, sequences = aws.ToString(out.ShardId), append(sequences, aws.ToString(out.SequenceNumber))
+	}
+	return arn, shard, sequences
 }

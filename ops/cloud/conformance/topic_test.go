@@ -103,4 +103,30 @@ var topicCases = []oneCase{
 			x.errorf("filter policy is %q", out.Attributes["FilterPolicy"])
 		}
 	}},
+	{name: "publishes up to ten, each with its own answer", service: "SNS", operation: "PublishBatch", run: func(x *run) {
+		topic := x.topic()
+		out, err := x.sns.PublishBatch(x.ctx, &sns.PublishBatchInput{TopicArn: &topic, PublishBatchRequestEntries: []types.PublishBatchRequestEntry{
+			{Id: aws.String("0"), Message: aws.String("one"), MessageAttributes: map[string]types.MessageAttributeValue{
+				"kind": {DataType: aws.String("String"), StringValue: aws.String("order")}}},
+			{Id: aws.String("1"), Message: aws.String("two")},
+		}})
+		x.must("PublishBatch", err)
+		equal(x, "published", len(out.Successful), 2)
+		equal(x, "failed", len(out.Failed), 0)
+		for _, s := range out.Successful {
+			if aws.ToString(s.MessageId) == "" || aws.ToString(s.Id) == "" {
+				x.errorf("%+v lacks an id", s)
+			}
+		}
+	}},
+	{name: "the same entry id twice is refused", service: "SNS", operation: "PublishBatch", run: func(x *run) {
+		topic := x.topic()
+		_, err := x.sns.PublishBatch(x.ctx, &sns.PublishBatchInput{TopicArn: &topic, PublishBatchRequestEntries: []types.PublishBatchRequestEntry{
+			{Id: aws.String("0"), Message: aws.String("one")}, {Id: aws.String("0"), Message: aws.String("two")},
+		}})
+		var twice *types.BatchEntryIdsNotDistinctException
+		if !errors.As(err, &twice) {
+			x.errorf("err = %v", err)
+		}
+	}},
 }
