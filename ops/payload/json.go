@@ -1,0 +1,532 @@
+package payload
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// This file reads JSON where it lies: it finds values and gives their bytes, and
+// never builds maps, floats or strings of them. So numbers beyond float64,
+// doubled keys and odd spacing stay as they came, and a message costs
+// microseconds. It knows nothing of messages; others may use it.
+
+// Field is the value at a path of member names, as the bytes that stand in the
+// document (a string with its quotes). In an array a name is an index: "0".
+// Of doubled keys the last counts, as it does for nearly all parsers. False
+// when it is not there or the document breaks before it is certain.
+func Field(json []byte, path ...string) (raw []byte, ok bool) {
+	raw = trim(json)
+	for _, name := range path {
+		if raw, ok = step(raw, name); !ok {
+			return nil, false
+		}
+	}
+	if len(path) == 0 {
+		return raw, len(raw) > 0
+	}
+	return raw, true
+}
+
+// Text is the string at a path, unquoted; "" when there is none or it is no string.
+func Text(json []byte, path ...string) string {
+	raw, ok := Field(json, path...)
+	if !ok {
+		return ""
+	}
+	s, ok := Unquote(raw)
+	if !ok {
+		return ""
+	}
+	return string(s)
+}
+
+// Valid reports whether b is one JSON value and nothing else. Bytes that are not
+// UTF-8 are taken inside strings, as most parsers do.
+func Valid(b []byte) bool {
+	end := skip(b, 0)
+	return end >= 0 && space(b, end) == len(b)
+}
+
+func step(raw []byte, name string) (found []byte, ok bool) {
+	if len(raw) == 0 {
+		return nil, false
+	}
+	whole := true
+	switch raw[0] {
+	case '{':
+		whole = EachMember(raw, func(key, value []byte) bool {
+			if keyIs(key, name) {
+				found, ok = value, true
+			}
+			return true
+		})
+	case '[':
+		n, err := strconv.Atoi(name)
+		if err != nil || n < 0 {
+			return nil, false
+		}
+		EachElement(raw, func(i int, value []byte) bool {
+			if i == n {
+				found, ok = value, true
+			}
+			return !ok
+		})
+	}
+	return found, ok && whole
+}
+
+// EachMember calls f with each member of an object, in their order: the key
+// without its quotes but otherwise as it is written, and the value's bytes. It
+// stops when f says false. It answers false when the bytes are not an object or
+// break before their end; what came before was given to f.
+func EachMember(object []byte, f func(key, value []byte) bool) bool {
+	return eachMember(object, f) >= 0
+}
+
+// eachMember is EachMember, and says where the object ends or f stopped; -1 when
+// it breaks.
+func eachMember(object []byte, f func(key, value []byte) bool) int {
+	i := space(object, 0)
+	if i >= len(object) || object[i] != '{' {
+		return -1
+	}
+	i = space(object, i+1)
+	if i < len(object) && object[i] == '}' {
+		return i + 1
+	}
+	for {
+		i = space(object, i)
+		if i >= len(object) || object[i] != '"' {
+			return -1
+		}
+		k := i
+		if i = skipString(object, i); i < 0 {
+			return -1
+		}
+		key := object[k+1 : i-1]
+		i = space(object, i)
+		if i >= len(object) || object[i] != ':' {
+			return -1
+		}
+		v := space(object, i+1)
+		if i = skip(object, v); i < 0 {
+			return -1
+		}
+		if !f(key, object[v:i]) {
+			return i
+		}
+		i = space(object, i)
+		switch {
+		case i >= len(object):
+			return -1
+		case object[i] == '}':
+			return i + 1
+		case object[i] != ',':
+			return -1
+		}
+		i++
+	}
+}
+
+// EachElement calls f with each element of an array, as EachMember does.
+func EachElement(array []byte, f func(i int, value []byte) bool) bool {
+	i := space(array, 0)
+	if i >= len(array) || array[i] != '[' {
+		return false
+	}
+	i = space(array, i+1)
+	if i < len(array) && array[i] == ']' {
+		return true
+	}
+	for n := 0; ; n++ {
+		v := space(array, i)
+		if i = skip(array, v); i < 0 {
+			return false
+		}
+		if !f(n, array[v:i]) {
+			return true
+		}
+		i = space(array, i)
+		switch {
+		case i >= len(array):
+			return false
+		case array[i] == ']':
+			return true
+		case array[i] != ',':
+			return false
+		}
+		i++
+	}
+}
+
+// Walk calls f with each leaf of a document, in its order: the scalars, and
+// objects and arrays that are empty. The path is written as items[].sku, keys as
+// they stand in the document; it and the value are only good during the call, so
+// keep string(path). The root's path is empty. It answers false when the
+// document breaks; the leaves before were given to f. Values nested deeper than
+// 64 are given as one leaf: no path is worth more.
+func Walk(json []byte, f func(path, raw []byte)) bool {
+	w := walker{f: f, path: make([]byte, 0, 96)}
+	end := w.value(json, space(json, 0), 0)
+	return end >= 0 && space(json, end) == len(json)
+}
+
+const maxWalk = 64
+
+type walker struct {
+	f    func(path, raw []byte)
+	path []byte
+}
+
+// value walks the value at i and answers where it ends, -1 when it breaks.
+func (w *walker) value(b []byte, i, depth int) int {
+	if i >= len(b) {
+		return -1
+	}
+	open := b[i]
+	if open != '{' && open != '[' || depth == maxWalk {
+		return w.leaf(b, i)
+	}
+	first := space(b, i+1)
+	if first < len(b) && b[first] == open+2 { // } and ] stand two after { and [
+		return w.leaf(b, i)
+	}
+	base := len(w.path)
+	for i = first; ; {
+		w.path = w.path[:base]
+		if open == '{' {
+			k := space(b, i)
+			if i = key(b, k); i < 0 {
+				return -1
+			}
+			if base > 0 {
+				w.path = append(w.path, '.')
+			}
+			w.path = append(w.path, b[k+1:skipString(b, k)-1]...)
+		} else {
+			w.path = append(w.path, '[', ']')
+		}
+		if i = w.value(b, space(b, i), depth+1); i < 0 {
+			return -1
+		}
+		i = space(b, i)
+		switch {
+		case i >= len(b):
+			return -1
+		case b[i] == open+2:
+			w.path = w.path[:base]
+			return i + 1
+		case b[i] != ',':
+			return -1
+		}
+		i++
+	}
+}
+
+func (w *walker) leaf(b []byte, i int) int {
+	end := skip(b, i)
+	if end >= 0 {
+		w.f(w.path, b[i:end])
+	}
+	return end
+}
+
+// Unquote is the text of a JSON string given with its quotes. Without escapes it
+// is the bytes between the quotes themselves, not a copy. Half a surrogate pair
+// has no bytes in UTF-8 and becomes U+FFFD.
+func Unquote(raw []byte) ([]byte, bool) {
+	if len(raw) < 2 || raw[0] != '"' || skipString(raw, 0) != len(raw) {
+		return nil, false
+	}
+	in := raw[1 : len(raw)-1]
+	i := indexEscape(in)
+	if i < 0 {
+		return in, true
+	}
+	out := make([]byte, 0, len(in))
+	for i >= 0 {
+		out = append(out, in[:i]...)
+		var n int
+		out, n = unescape(out, in[i:])
+		in = in[i+n:]
+		i = indexEscape(in)
+	}
+	return append(out, in...), true
+}
+
+func indexEscape(b []byte) int {
+	for i := range b {
+		if b[i] == '\\' {
+			return i
+		}
+	}
+	return -1
+}
+
+// unescape adds what the escape at the start of b means, and says how long it is.
+// skipString has checked it.
+func unescape(out, b []byte) ([]byte, int) {
+	switch b[1] {
+	case 'b':
+		return append(out, '\b'), 2
+	case 'f':
+		return append(out, '\f'), 2
+	case 'n':
+		return append(out, '\n'), 2
+	case 'r':
+		return append(out, '\r'), 2
+	case 't':
+		return append(out, '\t'), 2
+	case 'u':
+		r := hex4(b[2:])
+		if utf16.IsSurrogate(r) {
+			if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
+				if pair := utf16.DecodeRune(r, hex4(b[8:])); pair != utf8.RuneError {
+					return utf8.AppendRune(out, pair), 12
+				}
+			}
+			r = utf8.RuneError
+		}
+		return utf8.AppendRune(out, r), 6
+	}
+	return append(out, b[1]), 2
+}
+
+func hex4(b []byte) rune {
+	var r rune
+	for _, c := range b[:4] {
+		r = r<<4 | rune(hexDigit[c]-1)
+	}
+	return r
+}
+
+// hexDigit is a digit's value and one, 0 for what is no digit.
+var hexDigit = func() (t [256]uint8) {
+	for i, c := range "0123456789abcdef" {
+		t[c] = uint8(i + 1)
+	}
+	for i, c := range "ABCDEF" {
+		t[c] = uint8(i + 11)
+	}
+	return t
+}()
+
+// keyIs compares a key as it is written with a name.
+func keyIs(key []byte, name string) bool {
+	if len(key) < len(name) {
+		return false
+	}
+	if string(key) == name {
+		return true
+	}
+	if len(key) == len(name) || indexEscape(key) < 0 {
+		return false
+	}
+	quoted := make([]byte, 0, len(key)+2)
+	quoted = append(append(append(quoted, '"'), key...), '"')
+	plain, ok := Unquote(quoted)
+	return ok && string(plain) == name
+}
+
+func space(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+func trim(b []byte) []byte {
+	b = b[space(b, 0):]
+	for n := len(b); n > 0; n = len(b) {
+		if c := b[n-1]; c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			break
+		}
+		b = b[:n-1]
+	}
+	return b
+}
+
+// skip answers where the value at i ends, -1 when there is none. It keeps its own
+// stack: a megabyte of brackets is not a megabyte of calls.
+func skip(b []byte, i int) int {
+	var shallow [64]byte
+	open := shallow[:0]
+	for {
+		i = space(b, i)
+		if i >= len(b) {
+			return -1
+		}
+		switch c := b[i]; c {
+		case '{', '[':
+			i = space(b, i+1)
+			if i < len(b) && b[i] == c+2 {
+				i++
+				break
+			}
+			open = append(open, c)
+			if c == '{' {
+				if i = key(b, i); i < 0 {
+					return -1
+				}
+			}
+			continue
+		case '"':
+			i = skipString(b, i)
+		case 't':
+			i = skipWord(b, i, "true")
+		case 'f':
+			i = skipWord(b, i, "false")
+		case 'n':
+			i = skipWord(b, i, "null")
+		default:
+			i = skipNumber(b, i)
+		}
+		if i < 0 {
+			return -1
+		}
+		if i, open = closeAll(b, i, open); i < 0 || len(open) == 0 {
+			return i
+		}
+	}
+}
+
+// closeAll goes on after a value: over the brackets that end here, to where the
+// next value starts.
+func closeAll(b []byte, i int, open []byte) (int, []byte) {
+	for len(open) > 0 {
+		i = space(b, i)
+		if i >= len(b) {
+			return -1, nil
+		}
+		top := open[len(open)-1]
+		switch b[i] {
+		case ',':
+			if i++; top == '{' {
+				i = key(b, space(b, i))
+			}
+			return i, open
+		case top + 2:
+			i++
+			open = open[:len(open)-1]
+		default:
+			return -1, nil
+		}
+	}
+	return i, open
+}
+
+// key goes over a key and its colon.
+func key(b []byte, i int) int {
+	if i >= len(b) || b[i] != '"' {
+		return -1
+	}
+	if i = skipString(b, i); i < 0 {
+		return -1
+	}
+	i = space(b, i)
+	if i >= len(b) || b[i] != ':' {
+		return -1
+	}
+	return i + 1
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// marks has the high bit of each byte that ends a run of plain text: a quote, a
+// backslash, a control character. Only the lowest mark is certain.
+func marks(w uint64) uint64 {
+	quote := w ^ ones*'"'
+	slash := w ^ ones*'\\'
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & highs
+}
+
+func skipString(b []byte, i int) int {
+	i++
+	for {
+		for i+8 <= len(b) {
+			if m := marks(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) / 8
+				break
+			}
+			i += 8
+		}
+		if i >= len(b) {
+			return -1
+		}
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1
+		case c < 0x20:
+			return -1
+		case c != '\\':
+			i++
+		case i+1 >= len(b):
+			return -1
+		case b[i+1] == 'u':
+			if i+6 > len(b) || hexDigit[b[i+2]] == 0 || hexDigit[b[i+3]] == 0 || hexDigit[b[i+4]] == 0 || hexDigit[b[i+5]] == 0 {
+				return -1
+			}
+			i += 6
+		default:
+			switch b[i+1] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+				i += 2
+			default:
+				return -1
+			}
+		}
+	}
+}
+
+func skipWord(b []byte, i int, word string) int {
+	if len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
+		return -1
+	}
+	return i + len(word)
+}
+
+func skipNumber(b []byte, i int) int {
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	switch {
+	case i >= len(b):
+		return -1
+	case b[i] == '0':
+		i++
+	default:
+		if i = digits(b, i); i < 0 {
+			return -1
+		}
+	}
+	if i < len(b) && b[i] == '.' {
+		if i = digits(b, i+1); i < 0 {
+			return -1
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		return digits(b, i)
+	}
+	return i
+}
+
+func digits(b []byte, i int) int {
+	from := i
+	for i < len(b) && b[i]-'0' < 10 {
+		i++
+	}
+	if i == from {
+		return -1
+	}
+	return i
+}
