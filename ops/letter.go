@@ -74,6 +74,11 @@ type Cause struct {
 	Origin string
 	Event  string
 	Shape  string // of the body: sorted field paths, hashed
+	// Fields are the paths of a JSON body with the kinds of their values, sorted:
+	// "items[].sku string". Only where the messages do not say why; to compare groups.
+	Fields []string
+	// Family is equal for causes that differ only in message text or body shape.
+	Family string
 }
 
 // Letter is a message that was looked at, without its body: what a list shows.
@@ -102,6 +107,7 @@ type Letter struct {
 // CauseGroup is all letters of a pile with one cause.
 type CauseGroup struct {
 	Cause      Cause
+	Keys       []string // the cause keys of its letters: one, or several where shapes were folded into one group
 	Count      int
 	Distinct   int // payloads that differ
 	Bytes      int64
