@@ -19,7 +19,7 @@ var scenarios = []Scenario{
 	{Name: "", About: "an empty account"},
 	{
 		Name:    "incident",
-		About:   "the shop on a bad day: a stuck stream consumer, a denied delivery, filling and expiring dead-letter queues",
+		About:   "the shop on a bad day: a stuck stream consumer, a denied delivery, filling and expiring dead-letter queues, two fixes that come while you look",
 		History: incidentHistory, Build: staged(incidentHistory, incident),
 	},
 	{

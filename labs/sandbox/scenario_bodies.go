@@ -105,6 +105,20 @@ func takeOrder(body string) error {
 	return nil
 }
 
+// takeOrderWithAnyTotal is orders-worker after its fix: a total may be a text with
+// a decimal comma.
+func takeOrderWithAnyTotal(body string) error {
+	before, text, ok := strings.Cut(body, `"total":"`)
+	if !ok {
+		return takeOrder(body)
+	}
+	total, after, _ := strings.Cut(text, `"`)
+	if _, err := strconv.ParseFloat(strings.Replace(total, ",", ".", 1), 64); err != nil {
+		return fmt.Errorf("order cannot be read: total %q", total)
+	}
+	return takeOrder(before + `"total":0` + after)
+}
+
 // eachMessage is the code of a queue worker with partial batch responses.
 func eachMessage(take func(body string) error) func(*functionCall) ([]byte, error) {
 	return func(c *functionCall) ([]byte, error) {
@@ -191,27 +205,29 @@ func (st *stage) auditEvent() []byte {
 	return st.stamp(b, "}\n")
 }
 
-// makeThumbnail is the function thumbnails: S3 calls it for every upload.
-func makeThumbnail(c *functionCall) ([]byte, error) {
-	var e struct {
-		Records []struct {
-			S3 struct{ Object struct{ Key string } }
+// makeThumbnails is the function thumbnails: S3 calls it for every upload.
+func makeThumbnails(readsHEIC bool) func(*functionCall) ([]byte, error) {
+	return func(c *functionCall) ([]byte, error) {
+		var e struct {
+			Records []struct {
+				S3 struct{ Object struct{ Key string } }
+			}
 		}
-	}
-	if err := json.Unmarshal(c.event(), &e); err != nil {
-		return nil, fmt.Errorf("event cannot be read: %w", err)
-	}
-	for _, r := range e.Records {
-		switch key := r.S3.Object.Key; {
-		case strings.HasSuffix(key, ".heic"):
-			return nil, &FunctionError{Type: "UnsupportedImage", Message: "cannot decode " + key + ": unknown image format heic",
-				Trace: []string{"image.Decode (/var/task/image.go:27)", "main.handle (/var/task/main.go:19)"}}
-		case strings.Contains(key, "-partial"):
-			return nil, &FunctionError{Type: "UnexpectedEOF", Message: "cannot decode " + key + ": unexpected EOF after 16384 bytes",
-				Trace: []string{"image.Decode (/var/task/image.go:31)", "main.handle (/var/task/main.go:19)"}}
+		if err := json.Unmarshal(c.event(), &e); err != nil {
+			return nil, fmt.Errorf("event cannot be read: %w", err)
 		}
+		for _, r := range e.Records {
+			switch key := r.S3.Object.Key; {
+			case !readsHEIC && strings.HasSuffix(key, ".heic"):
+				return nil, &FunctionError{Type: "UnsupportedImage", Message: "cannot decode " + key + ": unknown image format heic",
+					Trace: []string{"image.Decode (/var/task/image.go:27)", "main.handle (/var/task/main.go:19)"}}
+			case strings.Contains(key, "-partial"):
+				return nil, &FunctionError{Type: "UnexpectedEOF", Message: "cannot decode " + key + ": unexpected EOF after 16384 bytes",
+					Trace: []string{"image.Decode (/var/task/image.go:31)", "main.handle (/var/task/main.go:19)"}}
+			}
+		}
+		return nil, nil
 	}
-	return nil, nil
 }
 
 func (st *stage) photo() string {

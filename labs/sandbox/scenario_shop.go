@@ -77,7 +77,7 @@ func (st *stage) shop() *shop {
 
 	s.uploads = st.r.addBucket("shop-uploads")
 	deadThumbnails := st.queue("thumbnails-dlq", "MessageRetentionPeriod", fourteenDays)
-	thumbnails := st.function("thumbnails", makeThumbnail, func(in *lambda.CreateFunctionInput) {
+	thumbnails := st.function("thumbnails", makeThumbnails(false), func(in *lambda.CreateFunctionInput) {
 		in.DeadLetterConfig = &types.DeadLetterConfig{TargetArn: aws.String(string(deadThumbnails.arn))}
 		in.MemorySize, in.Timeout = aws.Int32(1024), aws.Int32(30)
 	})

@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"time"
 
@@ -43,6 +45,9 @@ func (st *stage) fail(err error) {
 
 // before runs f when the door is still shut for d.
 func (st *stage) before(d time.Duration, f func()) { st.r.at(st.open.Add(-d), f) }
+
+// afterOpening runs f when the door has been open for d.
+func (st *stage) afterOpening(d time.Duration, f func()) { st.r.at(st.open.Add(d), f) }
 
 // act calls an operation as a client would, without faults and without a bill.
 func act[O any](st *stage, service, operation string, in any) *O {
@@ -110,6 +115,19 @@ func (st *stage) function(name string, run func(*functionCall) ([]byte, error), 
 		st.r.functions.code[name] = behaviour{run: run}
 	}
 	return st.r.arn("lambda", "function:"+name)
+}
+
+// deploy gives a function new code, as its team would: it shows in LastModified
+// and CodeSha256. A function that somebody deleted meanwhile stays deleted.
+func (st *stage) deploy(name string, run func(*functionCall) ([]byte, error)) {
+	f, ok := st.r.functions.functions[name]
+	if !ok {
+		return
+	}
+	st.r.functions.code[name] = behaviour{run: run}
+	st.r.functions.touch(f)
+	code := sha256.Sum256([]byte(name + aws.ToString(f.config.LastModified)))
+	f.config.CodeSha256 = aws.String(base64.StdEncoding.EncodeToString(code[:]))
 }
 
 // mapping connects a queue or a stream to a function.
