@@ -60,6 +60,7 @@ type bench struct {
 	account *account
 	desk    *dlq.Desk
 	queue   ops.Queue
+	gone    bool // left at once: nothing is given back, the leases end by themselves
 }
 
 // atDesk opens the account's desk. The caller leaves it with leave.
@@ -92,6 +93,9 @@ func (s *session) atQueue(ctx context.Context, name string) (*bench, error) {
 // leave gives back everything that is held and joins what went wrong with it to
 // the command's own error. The command's context may be over: that is why.
 func (b *bench) leave(err *error) {
+	if b.gone {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	if e := b.account.releaseDesk(ctx); e != nil {
@@ -102,20 +106,20 @@ func (b *bench) leave(err *error) {
 // lookFlags say how a look is done.
 type lookFlags struct {
 	limit int
-	lease time.Duration
+	lease spanFlag
 }
 
 func (f *lookFlags) register(c *cobra.Command, limit int, what string) {
 	c.Flags().IntVar(&f.limit, "limit", limit, what)
-	c.Flags().DurationVar(&f.lease, "lease", 0, "hold the messages at most so long while looking, 1s to 12h; default: as long as the look should take")
+	c.Flags().Var(&f.lease, "lease", "hold the messages at most so long while looking, 1s to 12h; default: as long as the look should take")
 }
 
 func (f *lookFlags) check() error {
 	switch {
 	case f.limit < 1 || f.limit > wholeQueue:
 		return wrongUsage(fmt.Sprintf("--limit must be 1 to %d", wholeQueue))
-	case f.lease != 0 && (f.lease < leastLease || f.lease > ops.MaxVisibility):
-		return wrongUsage(fmt.Sprintf("--lease must be %s to %s", leastLease, ops.MaxVisibility))
+	case f.lease != 0 && (time.Duration(f.lease) < leastLease || time.Duration(f.lease) > ops.MaxVisibility):
+		return wrongUsage(fmt.Sprintf("--lease must be %s to %s", ops.Span(leastLease.Seconds()), ops.Span(ops.MaxVisibility.Seconds())))
 	}
 	return nil
 }
@@ -123,7 +127,7 @@ func (f *lookFlags) check() error {
 // look says what looking costs, looks, and says what was seen. The pile is never
 // nil; with an error it holds what was read before it.
 func (b *bench) look(ctx context.Context, f lookFlags) (*dlq.Pile, error) {
-	l := dlq.Look{Limit: f.limit, Lease: f.lease}
+	l := dlq.Look{Limit: f.limit, Lease: time.Duration(f.lease)}
 	b.say(costLines(b.queue, b.desk.Cost(b.queue, l))...)
 	bar := b.progressLine()
 	defer bar.end()

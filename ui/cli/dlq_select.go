@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ type selectionFlags struct {
 	filter    string
 	contains  string
 	attribute string
-	older     time.Duration
-	newer     time.Duration
+	older     spanFlag
+	newer     spanFlag
 	source    string
 }
 
@@ -33,8 +34,8 @@ func (f *selectionFlags) register(c *cobra.Command) {
 	fs.StringVar(&f.group, "group", "", "messages with this cause: a key of \"kxops dlq groups\"")
 	fs.StringVar(&f.filter, "filter", "", "messages for whose decoded body this jq expression is true, such as '.order.total > 100'")
 	fs.StringVar(&f.contains, "contains", "", "messages whose body has this text, raw or decoded")
-	fs.DurationVar(&f.older, "older-than", 0, "messages first sent longer ago, such as 48h")
-	fs.DurationVar(&f.newer, "newer-than", 0, "messages first sent since then, such as 90m")
+	fs.Var(&f.older, "older-than", "messages first sent longer ago, such as 2d")
+	fs.Var(&f.newer, "newer-than", "messages first sent since then, such as 90m")
 	fs.StringVar(&f.source, "source", "", "messages that came from this queue by its redrive policy: name, URL or ARN")
 	fs.StringVar(&f.attribute, "attribute", "", "messages with this attribute: NAME or NAME=VALUE")
 }
@@ -69,9 +70,6 @@ func (f *selectionFlags) check(c *cobra.Command, needed bool) error {
 	if c.Flags().Changed("all") && !f.all {
 		return wrongUsage("--all is either given or not; say which messages with the other flags")
 	}
-	if c.Flags().Changed("older-than") && f.older <= 0 || c.Flags().Changed("newer-than") && f.newer <= 0 {
-		return wrongUsage("--older-than and --newer-than must be above 0, such as 90m or 48h")
-	}
 	if f.older > 0 && f.newer > 0 && f.older >= f.newer {
 		return wrongUsage("nothing can be older than --older-than and newer than --newer-than as given; --newer-than must be the longer time")
 	}
@@ -88,7 +86,7 @@ func (f *selectionFlags) check(c *cobra.Command, needed bool) error {
 func (f *selectionFlags) of(q ops.Queue) ops.Selection {
 	return ops.Selection{
 		All: f.all, IDs: f.ids, Cause: f.group, Filter: f.filter, Contains: f.contains, Attribute: f.attribute,
-		OlderThan: f.older, NewerThan: f.newer, Source: sourceARN(q.ARN, f.source),
+		OlderThan: time.Duration(f.older), NewerThan: time.Duration(f.newer), Source: sourceARN(q.ARN, f.source),
 	}
 }
 
@@ -99,6 +97,46 @@ func sourceARN(queue ops.ARN, source string) ops.ARN {
 	}
 	name := source[strings.LastIndex(source, "/")+1:]
 	return ops.ARN(strings.TrimSuffix(string(queue), queue.Name()) + name)
+}
+
+// spanFlag is a time above 0 as people write it: 90m, 36h, 2d, 1d12h.
+type spanFlag time.Duration
+
+func (f *spanFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return ops.Span(time.Duration(*f).Seconds())
+}
+func (f *spanFlag) Type() string { return "TIME" }
+func (f *spanFlag) Set(s string) error {
+	d, err := parseSpan(s)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("must be a time above 0, such as 90s, 15m, 36h or 2d")
+	}
+	*f = spanFlag(d)
+	return nil
+}
+
+// parseSpan reads a Go duration with days before it.
+func parseSpan(s string) (time.Duration, error) {
+	days, rest, ok := strings.Cut(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number of days", days)
+	}
+	d := time.Duration(n) * 24 * time.Hour
+	if rest == "" {
+		return d, nil
+	}
+	more, err := time.ParseDuration(rest)
+	if err != nil || more < 0 {
+		return 0, fmt.Errorf("%q is no time", rest)
+	}
+	return d + more, nil
 }
 
 func without(words []string, word string) []string {

@@ -1,0 +1,420 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kxops/ops"
+	"kxops/ops/cloud"
+	"kxops/ui/text"
+)
+
+// maxPlanBytes bounds a plan file: 100,000 messages take about 20 MB.
+const maxPlanBytes = 128 << 20
+
+// changeFlags say what becomes of a plan.
+type changeFlags struct {
+	planOut  string
+	planIn   string
+	detailed bool
+}
+
+func (f *changeFlags) register(c *cobra.Command, files bool) {
+	if files {
+		c.Flags().StringVar(&f.planOut, "plan-out", "", "write the plan into this new file and stop: somebody else can apply it with --plan")
+		c.Flags().StringVar(&f.planIn, "plan", "", "apply exactly this plan, if nothing changed since")
+	}
+	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "with --dry-run or --plan-out: exit with 10 when there is something to do")
+}
+
+// check finds flags that a plan file contradicts, among others: a plan says all
+// of it already.
+func (f *changeFlags) check(c *cobra.Command, s *session, planned ...string) error {
+	if f.planIn == "" && c.Flags().Changed("plan") || f.planOut == "" && c.Flags().Changed("plan-out") {
+		return wrongUsage("--plan and --plan-out need the name of a file")
+	}
+	if f.planIn == "" {
+		return nil
+	}
+	var others []string
+	for _, n := range append(slices.Concat(selectionNames, planned), "limit", "plan-out") {
+		if c.Flags().Changed(n) {
+			others = append(others, "--"+n)
+		}
+	}
+	if s.reason != "" {
+		others = append(others, "--reason")
+	}
+	if len(others) > 0 {
+		return wrongUsage("--plan applies a plan as it stands; leave out " + strings.Join(others, ", "))
+	}
+	return nil
+}
+
+// needsPlan reports whether the plan has to be worked out, and not only read.
+func (f *changeFlags) needsPlan() bool { return f.planIn == "" }
+
+// savedPlan reads the plan of --plan and makes sure that it is about this queue
+// and verb; whether it is still true is checked when it is applied.
+func (f *changeFlags) savedPlan(queue string, verbs ...ops.Verb) (ops.Plan, error) {
+	plan, err := readPlan(f.planIn)
+	if err != nil {
+		return plan, err
+	}
+	if !slices.Contains(verbs, plan.Verb) {
+		return plan, wrongUsage(fmt.Sprintf("%s is a plan to %s; use `kxops dlq %s`", f.planIn, plan.Verb, commandOf(plan.Verb)))
+	}
+	if queue != plan.From.Name() && queue != string(plan.From) && queue != plan.FromURL {
+		return plan, wrongUsage(fmt.Sprintf("%s is a plan for %s, not for %s", f.planIn, plan.From.Name(), queue))
+	}
+	return plan, nil
+}
+
+// commandOf is the command line's word for a verb: a move task is a redrive.
+func commandOf(v ops.Verb) string {
+	if v == ops.Move {
+		return "redrive --native"
+	}
+	return string(v)
+}
+
+func readPlan(path string) (ops.Plan, error) {
+	var plan ops.Plan
+	f, err := os.Open(path)
+	if err != nil {
+		return plan, fmt.Errorf("read the plan: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxPlanBytes+1))
+	if err != nil {
+		return plan, fmt.Errorf("read the plan: %w", err)
+	}
+	if len(content) > maxPlanBytes {
+		return plan, fmt.Errorf("%s is no plan: it has more than %d bytes", path, maxPlanBytes)
+	}
+	if err := json.Unmarshal(content, &plan); err != nil {
+		return plan, fmt.Errorf("%s is no plan: %w", path, err)
+	}
+	if err := plan.Check(); err != nil {
+		return plan, refused(fmt.Sprintf("%s: %v", path, err), "make a new one with --plan-out")
+	}
+	return plan, nil
+}
+
+// writePlan writes a new file that only its owner can read; it never overwrites.
+func writePlan(path string, plan ops.Plan) (err error) {
+	content, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return &ops.Problem{Fault: ops.FaultOther, What: path + " exists already", Hint: "a plan never overwrites a file; give another name", Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = fmt.Errorf("write the plan: %w", errors.Join(err, os.Remove(path)))
+		}
+	}()
+	if _, err := f.Write(append(content, '\n')); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// refused ends a command because a person or the gate said no.
+func refused(what, hint string) error { return &exitWith{code: exitRefused, what: what, hint: hint} }
+
+// carryOut shows a plan whole, asks, applies it and tells what became of it.
+func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) error {
+	only := b.dryRun || f.planOut != ""
+	if err := b.printPlan(plan, !only); err != nil {
+		return err
+	}
+	if f.planOut != "" && !b.dryRun {
+		if err := writePlan(f.planOut, plan); err != nil {
+			return err
+		}
+		b.say(fmt.Sprintf("the plan is in %s; `kxops --access change dlq %s %s --plan %s` applies it", f.planOut, commandOf(plan.Verb), plan.From.Name(), f.planOut))
+	}
+	switch {
+	case only && f.detailed && !idle(plan):
+		return &exitWith{code: exitFindings}
+	case only:
+		return nil
+	case len(plan.Blockers) > 0:
+		return refused("not applied: "+strings.Join(plan.Blockers, "; "), "")
+	case idle(plan):
+		b.say("nothing to do")
+		return nil
+	case b.account.cloud.Access() < cloud.Change:
+		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", b.account.cloud.Access()),
+			"add --access change if you mean it")
+	}
+	if err := b.confirm(ctx, plan); err != nil {
+		return err
+	}
+	op, err := b.desk.Start(context.WithoutCancel(ctx), plan)
+	if err != nil {
+		return err
+	}
+	return b.finish(ctx, op, plan.ID)
+}
+
+// idle reports whether a plan has nothing to do.
+func idle(p ops.Plan) bool {
+	switch p.Verb {
+	case ops.Redrive, ops.Archive, ops.Edit:
+		return p.Messages() == 0
+	}
+	return false
+}
+
+// confirm asks a person: y for low risk, the name for high risk. The default is
+// no, and where there is nobody to ask, too.
+func (b *bench) confirm(ctx context.Context, plan ops.Plan) error {
+	if b.yes {
+		return nil
+	}
+	if _, ok := isTerminal(b.In); !ok {
+		return refused("not applied: stdin is no terminal, so there is nobody to ask", "add --yes, or use --dry-run to see the plan only")
+	}
+	if plan.Risk == ops.HighRisk {
+		word := plan.Confirm
+		if word == "" {
+			word = plan.From.Name()
+		}
+		answer, err := b.ask(ctx, "type "+text.Clean(word)+" to apply this: ")
+		if err != nil || answer == word {
+			return err
+		}
+		return refused("not applied", "")
+	}
+	answer, err := b.ask(ctx, "apply this? y/N ")
+	if err != nil {
+		return err
+	}
+	if a := strings.ToLower(answer); a == "y" || a == "yes" {
+		return nil
+	}
+	return refused("not applied", "")
+}
+
+// ask puts a question on stderr and reads one line. The read cannot be taken
+// back, so a signal leaves it to the end of the process.
+func (b *bench) ask(ctx context.Context, question string) (string, error) {
+	fmt.Fprint(b.Err, question)
+	type answer struct {
+		line string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(b.In).ReadString('\n')
+		got <- answer{strings.TrimSpace(line), err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(b.Err)
+		return "", refused("not applied: interrupted", "")
+	case a := <-got:
+		if a.err != nil && !errors.Is(a.err, io.EOF) {
+			return "", fmt.Errorf("read the answer: %w", a.err)
+		}
+		return a.line, nil
+	}
+}
+
+// printPlan writes the plan for people or as a document. As one of two documents
+// (the result follows) each is one line.
+func (b *bench) printPlan(plan ops.Plan, line bool) error {
+	switch {
+	case b.json() && line:
+		return b.printLine(plan)
+	case b.json():
+		return b.printJSON(plan)
+	}
+	p := b.paper()
+	p.plan(plan)
+	return b.printText(p.b.String())
+}
+
+func (s *session) printLine(v any) error {
+	e := json.NewEncoder(s.Out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+// planTitle says in a person's words what a plan does.
+func planTitle(p ops.Plan) string {
+	switch p.Verb {
+	case ops.Move:
+		return "redrive with SQS's own move task"
+	case ops.Archive:
+		return "archive, then delete"
+	case ops.Restore:
+		return "restore an archive"
+	case ops.Edit:
+		return "edit one message"
+	case ops.Retention:
+		return "change the retention"
+	}
+	return string(p.Verb)
+}
+
+func (p *printer) plan(x ops.Plan) {
+	p.line(p.paint("1", "plan "+x.ID+": "+planTitle(x)))
+	field := func(name, value string) {
+		if value != "" {
+			p.folded(fmt.Sprintf("  %-9s ", name), oneLine(value))
+		}
+	}
+	account := orUnknown(x.Account)
+	if x.Alias != "" {
+		account += " " + x.Alias
+	}
+	field("account", account+" · "+orUnknown(x.Region)+" · by "+orUnknown(x.By))
+	kind := "standard"
+	if x.FIFO {
+		kind = "FIFO"
+	}
+	field("queue", x.From.Name()+" ("+kind+")")
+	for _, t := range x.To {
+		field("to", targetText(t))
+	}
+	if n := x.Messages(); n > 0 {
+		field("messages", thousands(n)+selectionText(x.Select))
+	}
+	field("file", x.File)
+	field("pace", paceText(x))
+	field("takes", costText(x))
+	field("because", x.Reason)
+	for _, f := range x.Facts {
+		field(text.Clean(f.Name), f.Value)
+	}
+	p.list("steps", len(x.Steps), func(i int) {
+		p.folded(fmt.Sprintf("  %d. ", i+1), oneLine(x.Steps[i].Text))
+		if cmd := x.Steps[i].Command; cmd != "" {
+			p.b.WriteString("     " + text.Clean(cmd) + "\n") // never folded: it is to be copied
+		}
+	})
+	p.sentences("warnings", "33", x.Warnings)
+	p.list("what changes in the messages", len(x.Changes), func(i int) {
+		p.folded("  "+text.Clean(x.Changes[i].Name)+": ", oneLine(x.Changes[i].Value))
+	})
+	p.sentences("what cannot be undone", "", x.CannotUndo)
+	p.sentences("what stands against it", "1;31", x.Blockers)
+	p.line("sha256 " + x.Hash)
+}
+
+// list writes a heading and its items; nothing where there are none.
+func (p *printer) list(head string, n int, item func(int)) {
+	if n == 0 {
+		return
+	}
+	p.line(p.paint("2", head))
+	for i := range n {
+		item(i)
+	}
+}
+
+func (p *printer) sentences(head, color string, sentences []string) {
+	p.list(p.paint(color, head), len(sentences), func(i int) { p.folded("  - ", oneLine(sentences[i])) })
+}
+
+func targetText(t ops.Target) string {
+	s := string(t.Kind) + " " + t.Name()
+	if t.Kind == ops.KindFile {
+		s = "file " + t.Path
+	}
+	if t.Count > 0 {
+		s += ": " + countOf(t.Count, "message")
+	}
+	return s
+}
+
+// selectionText says what was asked for, "" when it is a bare list.
+func selectionText(s ops.Selection) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if s.All {
+		add("all that were seen")
+	}
+	if n := len(s.IDs); n > 0 {
+		add("%s by id", countOf(n, "message"))
+	}
+	if s.Cause != "" {
+		add("cause %s", s.Cause)
+	}
+	if s.Filter != "" {
+		add("filter %s", s.Filter)
+	}
+	if s.Contains != "" {
+		add("containing %q", s.Contains)
+	}
+	if s.Attribute != "" {
+		add("attribute %s", s.Attribute)
+	}
+	if s.OlderThan > 0 {
+		add("older than %s", ops.Span(s.OlderThan.Seconds()))
+	}
+	if s.NewerThan > 0 {
+		add("newer than %s", ops.Span(s.NewerThan.Seconds()))
+	}
+	if s.Source != "" {
+		add("from %s", s.Source.Name())
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+func paceText(x ops.Plan) string {
+	switch x.Verb {
+	case ops.Retention:
+		return ""
+	case ops.Move:
+		if x.Pace.Rate == 0 {
+			return "as SQS decides"
+		}
+	}
+	parts := []string{"as fast as it goes"}
+	if x.Pace.Rate > 0 {
+		parts = []string{fmt.Sprintf("%g messages a second", x.Pace.Rate)}
+	}
+	if x.Pace.Canary {
+		parts = append(parts, fmt.Sprintf("canary of 1, 10, 100 first, %s each, halts above %g %% returned", ops.Span(x.Pace.CanaryWait), 100*x.Pace.MaxReturns))
+	}
+	if x.Pace.Careful {
+		parts = append(parts, "careful: one at a time")
+	}
+	if x.Pace.Watch > 0 {
+		parts = append(parts, "watched for "+ops.Span(x.Pace.Watch)+" at the end")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func costText(x ops.Plan) string {
+	took := "time unknown"
+	if x.ETA > 0 {
+		took = "about " + ops.Span(max(x.ETA, 1))
+	}
+	return fmt.Sprintf("%s, about %s, $%.4f", took, countOf(x.Calls, "call"), x.USD)
+}
