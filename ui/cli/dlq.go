@@ -32,6 +32,15 @@ var dlqCommands = []func(*session) *cobra.Command{
 	newDlqLs,
 	newDlqPeek,
 	newDlqGroups,
+	newDlqRedrive,
+	newDlqArchive,
+	newDlqRestore,
+	newDlqImport,
+	newDlqTasks,
+	newDlqCancel,
+	newDlqResume,
+	newDlqRetention,
+	newDlqPointer,
 }
 
 func newDlq(s *session) *cobra.Command {

@@ -74,11 +74,21 @@ func (s *session) dlqPeek(ctx context.Context, name string, f lookFlags, sel sel
 }
 
 // selected is what the selection means; none given means all that was looked at.
+// A filter that failed on some messages did not decide about them: that is said.
 func (b *bench) selected(pile *dlq.Pile, sel ops.Selection) ([]ops.Letter, error) {
 	if sel.Empty() {
 		return pile.Letters(), nil
 	}
-	return pile.Select(sel)
+	found, err := pile.Sift(sel)
+	if err == nil && found.Failed+found.NotJSON > 0 {
+		line := fmt.Sprintf("the filter could not be asked about %s: %s are no JSON, on %s it failed", countOf(found.Failed+found.NotJSON, "message"),
+			thousands(found.NotJSON), thousands(found.Failed))
+		if found.Why != "" {
+			line += " (" + found.Why + ")"
+		}
+		b.say(line)
+	}
+	return found.Letters, err
 }
 
 // sayHeld says what is still hidden from others while the output was written.
@@ -292,7 +302,7 @@ func (p *printer) letter(l ops.Letter, m ops.Message, now time.Time, which strin
 	for _, layer := range layers {
 		p.layer(layer)
 	}
-	p.body(innermost(layers, m))
+	p.body(payload.Innermost(layers, m))
 	p.b.WriteByte('\n')
 }
 
@@ -315,17 +325,6 @@ func (p *printer) layer(l ops.Layer) {
 	for _, f := range l.Facts {
 		p.folded("    "+text.Clean(f.Name)+": ", oneLine(text.Bound(f.Value, 2000)))
 	}
-}
-
-// innermost is the body that matters: what the last layer with a body holds.
-func innermost(layers []ops.Layer, m ops.Message) []byte {
-	inner := []byte(m.Body)
-	for _, l := range layers {
-		if l.Body != nil {
-			inner = l.Body
-		}
-	}
-	return inner
 }
 
 // body writes a body line by line, JSON indented, bytes that are no text as hex.

@@ -118,11 +118,8 @@ func writePlan(path string, plan ops.Plan) (err error) {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return &ops.Problem{Fault: ops.FaultOther, What: path + " exists already", Hint: "a plan never overwrites a file; give another name", Err: err}
-	}
 	if err != nil {
-		return fmt.Errorf("write the plan: %w", err)
+		return fmt.Errorf("write the plan: %w", neverOverwritten(path, err))
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
@@ -133,6 +130,14 @@ func writePlan(path string, plan ops.Plan) (err error) {
 		return err
 	}
 	return f.Sync()
+}
+
+// neverOverwritten explains why an existing file is no place for something new.
+func neverOverwritten(path string, err error) error {
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return &ops.Problem{Fault: ops.FaultOther, What: path + " exists already", Hint: "nothing is overwritten; give another name", Err: err}
 }
 
 // refused ends a command because a person or the gate said no.
@@ -160,9 +165,9 @@ func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) erro
 	case idle(plan):
 		b.say("nothing to do")
 		return nil
-	case b.account.cloud.Access() < cloud.Change:
-		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", b.account.cloud.Access()),
-			"add --access change if you mean it")
+	}
+	if err := b.mayChange(); err != nil {
+		return err
 	}
 	if err := b.confirm(ctx, plan); err != nil {
 		return err
@@ -183,34 +188,43 @@ func idle(p ops.Plan) bool {
 	return false
 }
 
-// confirm asks a person: y for low risk, the name for high risk. The default is
-// no, and where there is nobody to ask, too.
+// confirm asks a person: y for low risk, the name for high risk.
 func (b *bench) confirm(ctx context.Context, plan ops.Plan) error {
+	if plan.Risk != ops.HighRisk {
+		return b.sure(ctx, "apply this? y/N ", "y", "yes")
+	}
+	word := plan.Confirm
+	if word == "" {
+		word = plan.From.Name()
+	}
+	return b.sure(ctx, "type "+text.Clean(word)+" to apply this: ", word)
+}
+
+// sure asks for one of the words that mean yes. The default is no, and where there
+// is nobody to ask, too.
+func (b *bench) sure(ctx context.Context, question string, yes ...string) error {
 	if b.yes {
 		return nil
 	}
 	if _, ok := isTerminal(b.In); !ok {
-		return refused("not applied: stdin is no terminal, so there is nobody to ask", "add --yes, or use --dry-run to see the plan only")
+		return refused("not applied: stdin is no terminal, so there is nobody to ask", "add --yes, or use --dry-run to see what would be done")
 	}
-	if plan.Risk == ops.HighRisk {
-		word := plan.Confirm
-		if word == "" {
-			word = plan.From.Name()
-		}
-		answer, err := b.ask(ctx, "type "+text.Clean(word)+" to apply this: ")
-		if err != nil || answer == word {
-			return err
-		}
-		return refused("not applied", "")
-	}
-	answer, err := b.ask(ctx, "apply this? y/N ")
+	answer, err := b.ask(ctx, question)
 	if err != nil {
 		return err
 	}
-	if a := strings.ToLower(answer); a == "y" || a == "yes" {
-		return nil
+	if !slices.ContainsFunc(yes, func(y string) bool { return strings.EqualFold(y, answer) }) {
+		return refused("not applied", "")
 	}
-	return refused("not applied", "")
+	return nil
+}
+
+// mayChange refuses a change that the session's access level does not allow.
+func (b *bench) mayChange() error {
+	if have := b.account.cloud.Access(); have < cloud.Change {
+		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", have), "add --access change if you mean it")
+	}
+	return nil
 }
 
 // ask puts a question on stderr and reads one line. The read cannot be taken

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kxops/ops"
+	"kxops/ops/dlq"
 )
 
 // selectionFlags say which messages are meant. Everything given must hold.
@@ -78,7 +79,30 @@ func (f *selectionFlags) check(c *cobra.Command, needed bool) error {
 			return wrongUsage(fmt.Sprintf("--message-id %q is no message id; give one id, and repeat the flag for more", id))
 		}
 	}
+	return f.checkFilter()
+}
+
+// checkFilter compiles the jq expression against nothing, so that a typing error
+// is told before any message is touched.
+func (f *selectionFlags) checkFilter() error {
+	if f.filter == "" {
+		return nil
+	}
+	if _, err := new(dlq.Pile).Select(ops.Selection{Filter: f.filter}); err != nil {
+		problem := ops.AsProblem(err)
+		what, shown, _ := strings.Cut(problem.What, "\n") // the expression, and a caret under the place
+		return &exitWith{code: exitUsage, what: "--filter: " + what, lines: shownLines(shown), hint: problem.Hint, err: err}
+	}
 	return nil
+}
+
+// shownLines takes the common indent off an excerpt.
+func shownLines(excerpt string) []string {
+	var lines []string
+	for line := range strings.Lines(excerpt) {
+		lines = append(lines, strings.TrimPrefix(strings.TrimRight(line, "\n"), "  "))
+	}
+	return lines
 }
 
 // of is the selection for a queue. A source queue is always of the same account

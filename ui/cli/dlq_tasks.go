@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kxops/ops"
-	"kxops/ops/cloud"
 	"kxops/ops/dlq"
 )
 
@@ -144,7 +142,7 @@ func (s *session) dlqCancel(ctx context.Context, queue string) (err error) {
 	if err := b.mayChange(); err != nil {
 		return err
 	}
-	if err := b.confirmShort(ctx, "cancel it? what was moved stays moved"); err != nil {
+	if err := b.sure(ctx, "cancel it? what was moved stays moved; y/N ", "y", "yes"); err != nil {
 		return err
 	}
 	moved, err := b.desk.CancelTask(ctx, b.queue)
@@ -159,33 +157,6 @@ func (s *session) dlqCancel(ctx context.Context, queue string) (err error) {
 		}{"kxops/move_task_cancelled/v1", b.queue.ARN, moved})
 	}
 	return s.printText(fmt.Sprintf("cancelled; SQS says about %s moved before\n", countOf(int(moved), "message")))
-}
-
-// mayChange refuses a change that the session's access level does not allow.
-func (b *bench) mayChange() error {
-	if b.account.cloud.Access() < cloud.Change {
-		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", b.account.cloud.Access()),
-			"add --access change if you mean it")
-	}
-	return nil
-}
-
-// confirmShort asks about something that has no plan of its own.
-func (b *bench) confirmShort(ctx context.Context, question string) error {
-	if b.yes {
-		return nil
-	}
-	if _, ok := isTerminal(b.In); !ok {
-		return refused("not applied: stdin is no terminal, so there is nobody to ask", "add --yes, or use --dry-run to see what would be done")
-	}
-	answer, err := b.ask(ctx, question+" y/N ")
-	if err != nil {
-		return err
-	}
-	if a := strings.ToLower(answer); a == "y" || a == "yes" {
-		return nil
-	}
-	return refused("not applied", "")
 }
 
 func newDlqResume(s *session) *cobra.Command {
@@ -318,7 +289,7 @@ func (s *session) dlqResume(ctx context.Context, id string) (err error) {
 	if err := b.mayChange(); err != nil {
 		return err
 	}
-	if err := b.confirmShort(ctx, "finish it?"); err != nil {
+	if err := b.sure(ctx, "finish it? y/N ", "y", "yes"); err != nil {
 		return err
 	}
 	op, err := b.desk.Resume(context.WithoutCancel(ctx), id)

@@ -23,10 +23,11 @@ const (
 // exitWith is an error that knows its exit code. An empty sentence ends the
 // command with the code and says nothing: the data already told.
 type exitWith struct {
-	code int
-	what string
-	hint string
-	err  error
+	code  int
+	what  string
+	lines []string // shown as they stand, between the sentence and the hint
+	hint  string
+	err   error
 }
 
 func (e *exitWith) Error() string { return e.what }
@@ -42,6 +43,12 @@ func (s *session) tell(err error) int {
 	code, what, hint := judge(err)
 	if what != "" {
 		fmt.Fprintf(s.Err, "kxops: %s\n", what)
+	}
+	var e *exitWith
+	if errors.As(err, &e) {
+		for _, line := range e.lines {
+			fmt.Fprintf(s.Err, "  %s\n", text.Clean(line))
+		}
 	}
 	if hint != "" {
 		fmt.Fprintf(s.Err, "  %s\n", hint)

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"kxops/ops"
+)
+
+func newDlqArchive(s *session) *cobra.Command {
+	var (
+		look   lookFlags
+		sel    selectionFlags
+		change changeFlags
+		out    string
+	)
+	c := &cobra.Command{
+		Use:   "archive QUEUE",
+		Short: "A full copy into a file, then delete: there is no purge here",
+		Long: `Writes the selected messages into a new file, whole: body, all attributes, ids. Only
+what is in the file for certain is deleted. "kxops dlq restore" puts an archive back;
+a message that is put back has a new id and a new age, and no source queue.
+
+The file has the messages' bodies in it; only its owner can read it.
+
+Exit codes: as "kxops dlq redrive".`,
+		Example: `  kxops --access change dlq archive orders-dlq --group s3-TestEvent-71aa --out tests.jsonl
+  kxops dlq archive orders-dlq --older-than 10d --out old.jsonl --dry-run`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := change.check(c, s, "out", "lease"); err != nil {
+				return err
+			}
+			if !change.needsPlan() {
+				return s.applySaved(c.Context(), args[0], change, ops.Archive)
+			}
+			if out == "" {
+				return wrongUsage("--out FILE is missing: the copy comes before the delete")
+			}
+			if err := firstError(look.check(), sel.check(c, true)); err != nil {
+				return err
+			}
+			return s.changeSelected(c.Context(), args[0], look, func(q ops.Queue) ops.Ask {
+				return ops.Ask{Verb: ops.Archive, Queue: q.ARN, Select: sel.of(q), File: out, Reason: s.reason}
+			}, change)
+		},
+	}
+	c.Flags().StringVar(&out, "out", "", "the new file")
+	sel.register(c)
+	change.register(c, true)
+	look.register(c, wholeQueue, "look at so many messages at most")
+	return c
+}
+
+func newDlqRestore(s *session) *cobra.Command {
+	var in string
+	var change changeFlags
+	c := &cobra.Command{
+		Use:   "restore QUEUE",
+		Short: "Put an archive back",
+		Long: `Sends the messages of an archive into the queue, as they were: body, attributes, group.
+Their ids, their ages and the queue they once came from cannot be brought back, so a
+later redrive needs --to. The file is read whole before anything is sent.
+
+Exit codes: as "kxops dlq redrive".`,
+		Example: "  kxops --access change dlq restore orders-dlq --in tests.jsonl",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.fromFile(c.Context(), args[0], ops.Restore, in, change)
+		},
+	}
+	c.Flags().StringVar(&in, "in", "", "the archive")
+	change.register(c, false)
+	return c
+}
+
+func newDlqImport(s *session) *cobra.Command {
+	var in string
+	var change changeFlags
+	c := &cobra.Command{
+		Use:   "import QUEUE",
+		Short: "Send the messages of a JSON lines file",
+		Long: `Sends what "kxops dlq export" wrote, or lines made by hand: one JSON object a line,
+with "body" or "body_base64", and optionally "attributes". The file is read whole
+before anything is sent; a line that is wrong is named and nothing is sent.
+
+Exit codes: as "kxops dlq redrive".`,
+		Example: "  kxops --access change dlq import orders --in fixed.jsonl",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.fromFile(c.Context(), args[0], ops.Import, in, change)
+		},
+	}
+	c.Flags().StringVar(&in, "in", "", "the file")
+	change.register(c, false)
+	return c
+}
+
+func (s *session) fromFile(ctx context.Context, queue string, verb ops.Verb, in string, f changeFlags) error {
+	if in == "" {
+		return wrongUsage(fmt.Sprintf("--in FILE is missing: what to %s", verb))
+	}
+	return s.change(ctx, queue, func(q ops.Queue) ops.Ask {
+		return ops.Ask{Verb: verb, Queue: q.ARN, File: in, Reason: s.reason}
+	}, f)
+}
