@@ -167,14 +167,17 @@ func EachElement(array []byte, f func(i int, value []byte) bool) bool {
 // they stand in the document; it and the value are only good during the call, so
 // keep string(path). The root's path is empty. It answers false when the
 // document breaks; the leaves before were given to f. Values nested deeper than
-// 64 are given as one leaf: no path is worth more.
+// 64 are given as one leaf, and paths are cut near 1,024 bytes: none is worth more.
 func Walk(json []byte, f func(path, raw []byte)) bool {
 	w := walker{f: f, path: make([]byte, 0, 96)}
 	end := w.value(json, space(json, 0), 0)
 	return end >= 0 && space(json, end) == len(json)
 }
 
-const maxWalk = 64
+const (
+	maxWalk = 64
+	maxPath = 1024
+)
 
 type walker struct {
 	f    func(path, raw []byte)
@@ -202,10 +205,7 @@ func (w *walker) value(b []byte, i, depth int) int {
 			if i = key(b, k); i < 0 {
 				return -1
 			}
-			if base > 0 {
-				w.path = append(w.path, '.')
-			}
-			w.path = append(w.path, b[k+1:skipString(b, k)-1]...)
+			w.enter(b[k+1 : skipString(b, k)-1])
 		} else {
 			w.path = append(w.path, '[', ']')
 		}
@@ -224,6 +224,15 @@ func (w *walker) value(b []byte, i, depth int) int {
 		}
 		i++
 	}
+}
+
+// enter adds a key to the path, cut where the path would be longer than anybody
+// reads: keys of a megabyte must not make each leaf below them cost a megabyte.
+func (w *walker) enter(key []byte) {
+	if len(w.path) > 0 {
+		w.path = append(w.path, '.')
+	}
+	w.path = append(w.path, key[:min(len(key), max(0, maxPath-len(w.path)))]...)
 }
 
 func (w *walker) leaf(b []byte, i int) int {

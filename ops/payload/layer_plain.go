@@ -31,7 +31,7 @@ func openJSON(in *input) (ops.Layer, bool) {
 
 var plainText = layer{
 	name: "text",
-	says: "Text that is no known format.",
+	says: "Text that is no format that is known here.",
 	open: openText,
 }
 

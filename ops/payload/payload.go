@@ -34,6 +34,10 @@ func Peel(m ops.Message) []ops.Layer {
 			}
 		}
 	}
+	return in.peel(out)
+}
+
+func (in *input) peel(out []ops.Layer) []ops.Layer {
 	for {
 		l := in.layer()
 		if l.Body != nil && len(out) == maxLayers-1 {
@@ -44,6 +48,14 @@ func Peel(m ops.Message) []ops.Layer {
 		}
 		in.read(l.Body)
 	}
+}
+
+// PeelBytes is Peel for bytes without a message around them: a Binary attribute, a
+// record of a stream.
+func PeelBytes(b []byte) []ops.Layer {
+	in := input{message: &ops.Message{}, room: maxUnpacked}
+	in.read(b)
+	return in.peel(make([]ops.Layer, 0, 4))
 }
 
 // Innermost is the last body: what is inside all wrappings that were recognised.
