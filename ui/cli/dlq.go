@@ -36,6 +36,7 @@ var dlqCommands = []func(*session) *cobra.Command{
 	newDlqArchive,
 	newDlqRestore,
 	newDlqImport,
+	newDlqEdit,
 	newDlqTasks,
 	newDlqCancel,
 	newDlqResume,
