@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kxops/ops"
+	"kxops/ops/payload"
 )
 
 // A cause is worked out from one message alone: the same message has the same key
@@ -44,13 +45,18 @@ func causeOf(m ops.Message, layers []ops.Layer, known *causes) *ops.Cause {
 		e.shape = "harmless " + h
 		return known.cause(e, nil)
 	}
-	body := innermost(m, layers)
+	body := payload.Innermost(layers, m)
 	sum, object, ok := sumOf(body)
+	if ok && object != "" {
+		// S3 writes what it writes: a versionId more or less is no cause.
+		e.shape, e.place = "S3 event", placeOf(object)
+		return known.cause(e, body)
+	}
 	if !ok {
 		e.shape, _ = textShape(body)
 		return known.cause(e, body)
 	}
-	e.sum, e.place = sum, placeOf(object)
+	e.sum = sum
 	return known.cause(e, body)
 }
 
@@ -126,8 +132,9 @@ func code(parts ...string) string {
 // package, or the first words.
 func label(words ...string) string {
 	for _, w := range words {
-		if cut := strings.LastIndexAny(w, ".:/$"); cut >= 0 && cut < len(w)-1 && !strings.Contains(w, " ") && !strings.HasPrefix(w, "ObjectC") {
-			w = w[cut+1:]
+		if !strings.Contains(w, " ") {
+			w = w[strings.LastIndex(w, "::")+1:]
+			w = w[strings.LastIndexAny(strings.TrimRight(w, "./$"), "./$")+1:]
 		}
 		var b strings.Builder
 		upper := false
@@ -139,11 +146,6 @@ func label(words ...string) string {
 				}
 				upper = false
 				b.WriteRune(r)
-			case r == ':' || r == '<':
-				if b.Len() > 12 {
-					upper = true
-				}
-				upper = true
 			default:
 				upper = true
 			}
@@ -197,6 +199,7 @@ func shapeTitle(e evidence, body []byte) string {
 	switch {
 	case strings.HasPrefix(e.shape, "harmless "):
 		words = append(words, strings.TrimPrefix(e.shape, "harmless "))
+	case e.place != "" || e.shape == "S3 event":
 	case e.shape != "":
 		_, word := textShape(body)
 		words = append(words, word)
@@ -252,16 +255,6 @@ func harmlessOf(layers []ops.Layer) string {
 	return ""
 }
 
-// innermost is what is inside all layers.
-func innermost(m ops.Message, layers []ops.Layer) []byte {
-	for i := len(layers) - 1; i >= 0; i-- {
-		if layers[i].Body != nil {
-			return layers[i].Body
-		}
-	}
-	return []byte(m.Body)
-}
-
 // failureOf is the outermost reason: the last thing that went wrong.
 func failureOf(layers []ops.Layer) *ops.Failure {
 	for _, l := range layers {
@@ -310,6 +303,7 @@ type pileOf struct {
 	ops.CauseGroup
 	prints  map[string]struct{}
 	sources map[ops.ARN]struct{}
+	note    string // what was folded
 }
 
 func (g *pileOf) add(l *ops.Letter) {

@@ -400,7 +400,7 @@ func wrongJQ(expr string, at int, err error) error {
 // holds runs the filter over the innermost body. It holds when one of its answers is
 // neither false nor null; an error is no answer.
 func (q *query) holds(o *opened) bool {
-	body := innermost(o.message, o.peel())
+	body := payload.Innermost(o.peel(), o.message)
 	value, err := jsonOf(body)
 	if err != nil {
 		q.notJSON++

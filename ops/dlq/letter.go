@@ -49,7 +49,7 @@ func (c *causes) word(s string) string {
 // read makes the letter of a message: what lists, groups and filters need, without the body.
 func read(m ops.Message, layers []ops.Layer, q ops.Queue, known *causes) ops.Letter {
 	l := ops.Letter{
-		ID:       m.ID,
+		ID:       strings.Clone(m.ID),
 		Sent:     m.Sent(),
 		Seen:     m.At,
 		Receives: m.Receives(),

@@ -72,7 +72,7 @@ func tokenEnd(text string, i int) int {
 		case c == '=' && url:
 		case edge(c), blank(c), c == '"', c == '`', c == '\'' && (j+1 == len(text) || !letter(text[j+1])):
 			return j
-		case c == '/' && j+1 < len(text) && text[j+1] == '/' && text[j-min(j, 1)] == ':':
+		case c == '?' && strings.IndexByte(text[i:j], '/') >= 0:
 			url = true
 		}
 	}
@@ -146,15 +146,19 @@ func maskToken(s, previous string) string {
 		return maskURL(s)
 	case email(s):
 		return "<email>"
+	case namesID(previous) && len(s) >= 8 && (hasDigit(s) || strings.ToUpper(s) == s || random(s)):
+		return "<id>" // RequestID: HLXMROBHFPTYWAZC
 	case !hasDigit(s) && !strings.Contains(s, "/"):
 		if len(s) >= 20 && random(s) {
 			return "<id>"
 		}
 		return s
-	case isTime(s):
-		return "<time>"
+	case dotted(s):
+		return s
 	case isIP(s):
 		return "<ip>"
+	case isTime(s):
+		return "<time>"
 	case number(s):
 		if isCode(s, previous) {
 			return s
@@ -166,6 +170,26 @@ func maskToken(s, previous string) string {
 		return s
 	}
 	return maskID(s)
+}
+
+// namesID reports whether the word before says that an id follows.
+func namesID(previous string) bool {
+	p := strings.TrimRight(previous, ":")
+	return len(p) >= 2 && strings.EqualFold(p[len(p)-2:], "id")
+}
+
+// dotted reports whether a word is the name of a class or module, which may have a
+// digit: oracle.jdbc.driver.T4CTTIoer11.
+func dotted(s string) bool {
+	if strings.Count(s, ".") < 2 || digits(s) > 3 {
+		return false
+	}
+	for _, part := range strings.Split(s, ".") {
+		if part == "" || !letter(part[0]) || strings.ContainsAny(part, "-/:@%+") {
+			return false
+		}
+	}
+	return true
 }
 
 // isCode reports whether a number tells causes apart.
@@ -247,6 +271,7 @@ func ending(s string) bool {
 // maskPath masks the parts of a path that hold digits and the names of data files;
 // neighbours that are masked become one, so that depth does not tell causes apart.
 func maskPath(s string) string {
+	s, _, _ = strings.Cut(s, "?")
 	parts := strings.Split(s, "/")
 	kept := parts[:0]
 	for i, p := range parts {
