@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"kxops/ops"
+	"kxops/ops/cloud"
 	"kxops/ops/journal"
 )
 
@@ -21,7 +22,8 @@ type Options struct {
 	Identity ops.Identity
 	Journal  *journal.Journal
 	Now      func() time.Time // nil: time.Now; the account's clock
-	// Explain turns an AWS error into one sentence; nil: ops.AsProblem.
+	// Explain turns an AWS error into one sentence; nil: cloud.Explain. What is tried
+	// again depends on the fault that it finds.
 	Explain func(error) *ops.Problem
 }
 
@@ -38,9 +40,12 @@ type Desk struct {
 	kinesis *kinesis.Client
 	s3      *s3.Client
 
-	mu    sync.Mutex
-	piles map[ops.ARN]*Pile  // the last look at each queue
-	notes map[ops.ARN]string // what could not be read of a queue
+	memory *memory
+
+	mu      sync.Mutex
+	piles   map[ops.ARN]*Pile  // the last look at each queue
+	looking map[ops.ARN]bool   // a look is under way
+	notes   map[ops.ARN]string // what could not be read of a queue
 }
 
 // note remembers what could not be read of a queue; "" forgets it.
@@ -60,7 +65,8 @@ func New(o Options) *Desk {
 		o.Now = time.Now
 	}
 	if o.Explain == nil {
-		o.Explain = ops.AsProblem
+		at := cloud.Place{Region: o.Config.Region}
+		o.Explain = func(err error) *ops.Problem { return cloud.Explain(err, at) }
 	}
 	return &Desk{
 		o:       o,
@@ -70,7 +76,9 @@ func New(o Options) *Desk {
 		lambda:  lambda.NewFromConfig(o.Config),
 		kinesis: kinesis.NewFromConfig(o.Config),
 		s3:      s3.NewFromConfig(o.Config),
+		memory:  newMemory(),
 		piles:   map[ops.ARN]*Pile{},
+		looking: map[ops.ARN]bool{},
 		notes:   map[ops.ARN]string{},
 	}
 }

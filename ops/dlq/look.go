@@ -1,36 +1,629 @@
 package dlq
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"kxops/ops"
 )
 
 var errNotYet = errors.New("CONTRACT STUB: being written")
 
+const (
+	defaultLimit   = 1000
+	defaultWorkers = 8
+	mostWorkers    = 64
+	shortestLease  = 30 * time.Second // by default
+	// receiveTime is what one receive may take on a slow line: it sizes the lease.
+	receiveTime = 300 * time.Millisecond
+
+	// Both waits are long polls, which ask all of SQS's servers; a short poll may
+	// answer nothing though messages are there, and the SDK cannot even ask for one
+	// by WaitTimeSeconds 0. A long poll answers at once when there is something.
+	waitFlowing = 1 // seconds, while messages come
+	waitDry     = 2 // seconds, when the queue answers nothing but says that there is more
+
+	emptiesToStop = 3                // long polls in a row that found nothing
+	stubborn      = 15 * time.Second // how long to go on when the queue's count says that there is more
+	emptiesToQuit = 8                // and at least so many empty long polls
+	staleToStop   = 50               // receives in a row that brought only messages of this look
+
+	callWait     = 10 * time.Second // for one request, on top of a long poll's wait
+	failuresMax  = 6                // failed receives in a row before the look gives up
+	throttleMax  = 30               // throttled receives in a row: with the pauses more than a minute
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+
+	leaseCheck  = 100 * time.Millisecond // how often the leases are looked at
+	reportEvery = 50 * time.Millisecond
+)
+
 // Look says how a look is done. The zero value is a good look.
 type Look struct {
 	Limit   int           // messages wanted, 0: 1,000
-	Hold    int           // messages leased at the same time at most, 0: the limit
+	Hold    int           // messages leased at the same time at most, 0: the limit. A look never holds more, so it ends there.
 	Lease   time.Duration // 0: as long as the look is expected to take, at least 30 s
 	Workers int           // receives in the air, 0: 8
 	Again   bool          // look even where this run has looked twice already
 }
 
-// Cost says what a look would do to the queue, before it is done. It sends nothing.
-func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost { return ops.PeekCost{} }
+// filled is the look with everything decided.
+func (l Look) filled() Look {
+	if l.Limit <= 0 {
+		l.Limit = defaultLimit
+	}
+	if l.Hold <= 0 {
+		l.Hold = l.Limit
+	}
+	l.Hold = min(l.Hold, l.Limit, ops.MaxStandardInFlight)
+	if l.Workers <= 0 {
+		l.Workers = defaultWorkers
+	}
+	l.Workers = max(1, min(l.Workers, mostWorkers, receives(l.Hold)))
+	if l.Lease <= 0 {
+		l.Lease = max(shortestLease, time.Duration(receives(l.Hold)/l.Workers+1)*receiveTime)
+	}
+	// Whole seconds, at least one: the SDK leaves a zero out of the request, and
+	// SQS would take the queue's own timeout.
+	l.Lease = min(max(l.Lease.Round(time.Second), time.Second), ops.MaxVisibility)
+	return l
+}
 
-// Look receives messages and holds them until Release. Pile is never nil; with an
-// error it holds what was received before it. progress may be nil.
-func (d *Desk) Look(ctx context.Context, q ops.Queue, l Look, progress func(ops.LookProgress)) (*Pile, error) {
-	_ = d.moving(ctx, q)
-	return &Pile{}, errNotYet
+func receives(messages int) int {
+	return (messages + ops.MaxBatchEntries - 1) / ops.MaxBatchEntries
+}
+
+// Cost says what a look would do to the queue, before it is done. It sends
+// nothing; the depth is that of q.
+func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
+	again := l.Again
+	l = l.filled()
+	looks := d.memory.most(q.ARN, d.o.Now())
+	if !again && looks >= looksBeforeMemory && d.Pile(q.ARN) != nil {
+		return ops.PeekCost{FromMemory: true, Warnings: []string{
+			fmt.Sprintf("this run has received messages of %s %d times: they are shown from memory and nothing is received", q.Name, looks)}}
+	}
+	n := l.Hold
+	if depth, ok := q.Measures.Last(ops.Visible).Value(); ok {
+		n = min(n, int(depth))
+	}
+	// Receive and give back by tens, describe twice, and the polls that find nothing.
+	calls := 2*receives(n) + 2 + emptiesToStop
+	c := ops.PeekCost{Messages: n, Lease: l.Lease, Calls: calls, USD: float64(calls) * ops.PricePerQueueCall}
+	say := func(format string, args ...any) { c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...)) }
+
+	say("up to %d messages are leased: nobody else receives them for up to %s, unless they are given back before", n, l.Lease)
+	say("the receive count of each goes up by 1")
+	if !q.FIFO {
+		if looks+1 > looksBeforeMemory {
+			say("it is the look number %d at some of them: a message that was received three times goes to the back of the queue and out of its age metric", looks+1)
+		} else {
+			say("a message that was received three times goes to the back of the queue and out of its age metric: a third look of this run is answered from memory")
+		}
+	}
+	say("ApproximateNumberOfMessagesVisible falls by up to %d while you look: an alarm on it may clear", n)
+	if q.RedriveTo != "" && q.MaxReceive > 0 {
+		if left := q.MaxReceive - looks; left > 0 {
+			say("the queue has a redrive policy of its own: at most %d more looks and SQS moves the messages on to %s", left, q.RedriveTo.Name())
+		} else {
+			say("the queue has a redrive policy of its own: this look may make SQS move messages on to %s", q.RedriveTo.Name())
+		}
+	}
+	if q.FIFO {
+		say("FIFO: only the first 10 messages of a group can be seen, and the group is locked for its consumers while they are leased")
+	}
+	if flying, ok := q.Measures.Last(ops.InFlight).Value(); ok && int(flying)+n > ops.MaxStandardInFlight {
+		say("%.0f messages are in flight already: at %d SQS hands out no more to anybody", flying, ops.MaxStandardInFlight)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if note := d.notes[q.ARN]; note != "" {
+		c.Warnings = append(c.Warnings, note)
+	}
+	return c
 }
 
 // Pile returns the last look at a queue of this run, nil when there was none.
-func (d *Desk) Pile(queue ops.ARN) *Pile { return nil }
+// While a look goes on, it is the pile that it fills.
+func (d *Desk) Pile(queue ops.ARN) *Pile {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.piles[queue]
+}
 
-// ReleaseAll gives back everything this desk holds: on leaving, on a signal.
-func (d *Desk) ReleaseAll(ctx context.Context) error { return errNotYet }
+// Look receives messages and holds them until Release; what it holds comes back by
+// itself when the leases end. A look before it at the same queue is released first.
+//
+// Pile is never nil; with an error it has what was received before it. When ctx
+// ends, Look returns at once and the pile knows what is held; after any other
+// error it tries to give everything back. progress may be nil; it is called by
+// one goroutine at a time.
+func (d *Desk) Look(ctx context.Context, q ops.Queue, l Look, progress func(ops.LookProgress)) (*Pile, error) {
+	if progress == nil {
+		progress = func(ops.LookProgress) {}
+	}
+	before := d.Pile(q.ARN)
+	if before != nil && !l.Again && d.memory.most(q.ARN, d.o.Now()) >= looksBeforeMemory {
+		n, until := before.Held()
+		progress(ops.LookProgress{Read: before.Len(), Want: before.Len(), Held: n, Until: until, Depth: before.queue.Depth(), Done: true,
+			Note: "from memory, as of " + before.At().Format(time.TimeOnly) + " UTC: this run has looked twice, and a third look would send the messages to the back of the queue"})
+		return before, nil
+	}
+	l = l.filled()
+	pile := newPile(d, q)
+	if err := d.begin(pile, before); err != nil {
+		return pile, err
+	}
+	defer d.finish(pile)
+	if before != nil {
+		if err := before.Release(ctx); err != nil {
+			return pile, err
+		}
+	}
+	// The depth now: what the look is measured against.
+	now, err := d.describe(ctx, q.URL)
+	if err != nil {
+		return pile, err
+	}
+	pile.queue.Measures = now.Measures
+	r := &looker{desk: d, pile: pile, look: l, say: progress, depth: now.Measures.Last(ops.Visible)}
+	if flying := int(now.Measures.Last(ops.InFlight).Or(0)); !q.FIFO && flying+r.look.Hold > ops.MaxStandardInFlight {
+		r.look.Hold = max(0, ops.MaxStandardInFlight-flying)
+		r.tell("%d messages are in flight already: only %d can be leased", flying, r.look.Hold)
+	}
+	d.show(pile)
+	if d.moving(ctx, pile.queue) {
+		r.tell("SQS is moving messages out of this queue: what is shown may be gone a moment later")
+	}
+	err = r.run(ctx)
+	pile.end(d.o.Now())
+	if err != nil && ctx.Err() == nil {
+		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), callWait)
+		defer cancel()
+		err = errors.Join(err, pile.Release(back))
+	}
+	r.report(true)
+	return pile, err
+}
+
+// begin refuses a second look at the queue while one is under way.
+func (d *Desk) begin(pile, before *Pile) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	arn := pile.queue.ARN
+	if d.looking[arn] || d.piles[arn] != before {
+		return &ops.Problem{Fault: ops.FaultRefused, What: "a look at " + pile.queue.Name + " is under way", Hint: "wait for it, or stop it"}
+	}
+	d.looking[arn] = true
+	return nil
+}
+
+// show makes the pile the queue's pile: from now on ReleaseAll finds it.
+func (d *Desk) show(pile *Pile) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.piles[pile.queue.ARN] = pile
+}
+
+func (d *Desk) finish(pile *Pile) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.looking, pile.queue.ARN)
+}
+
+// ReleaseAll stops every look of this desk and gives back everything that it
+// holds: on leaving, on a signal. ctx must not be the one that has just ended.
+func (d *Desk) ReleaseAll(ctx context.Context) error {
+	d.mu.Lock()
+	piles := make([]*Pile, 0, len(d.piles))
+	for _, p := range d.piles {
+		piles = append(piles, p)
+	}
+	d.mu.Unlock()
+	errs := make([]error, len(piles))
+	var all sync.WaitGroup
+	for i, p := range piles {
+		all.Go(func() { errs[i] = p.Release(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// looker is one look while it goes on.
+type looker struct {
+	desk *Desk
+	pile *Pile
+	look Look
+
+	mu        sync.Mutex
+	workers   sync.WaitGroup
+	alive     int           // workers
+	reserved  int           // asked for, not answered yet
+	lost      []lostReceive // may be leased, but the answer did not come
+	calls     int
+	news      int // answers with something new
+	empties   int // long polls in a row that began after the last news and found nothing
+	stale     int // answers in a row with nothing but what we have
+	dry       time.Time
+	asked     bool // somebody compares with the depth
+	failures  int
+	throttles int
+	pause     time.Duration
+	over      string // why it stopped, "" while it goes on
+	err       error
+	depth     ops.Reading
+	note      string
+
+	saying sync.Mutex
+	said   time.Time // wall clock
+	say    func(ops.LookProgress)
+}
+
+// lostReceive is messages that a receive may have leased without our knowing.
+type lostReceive struct {
+	messages int
+	until    time.Time
+}
+
+// run receives until the look is over or ctx ends. A receive that is under way then
+// finishes by itself, so that what it leased is known and can be given back.
+func (r *looker) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.pile.mu.Lock()
+	r.pile.stop = cancel
+	r.pile.mu.Unlock()
+
+	var keeper sync.WaitGroup
+	keeping, enough := context.WithCancel(ctx)
+	keeper.Go(func() { r.keepLeases(keeping) })
+	r.mu.Lock()
+	r.hire(ctx, r.look.Workers)
+	r.mu.Unlock()
+	r.workers.Wait()
+	enough()
+	keeper.Wait()
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.over != "":
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("look at %s: %w", r.pile.queue.Name, context.Cause(ctx))
+	}
+	return nil
+}
+
+// hire starts n workers. Call it under the lock.
+func (r *looker) hire(ctx context.Context, n int) {
+	for range n {
+		r.alive++
+		r.workers.Go(func() { r.work(ctx) })
+	}
+}
+
+// work receives until the look is over. While the queue answers nothing one worker
+// is enough; when messages flow again it gets help.
+func (r *looker) work(ctx context.Context) {
+	for r.turn(ctx) {
+		if !r.stay(ctx) {
+			return
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alive--
+}
+
+// turn is one receive and what follows from it; false when there is nothing more to do.
+func (r *looker) turn(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	n, news := r.reserve()
+	if n == 0 || !r.pile.takeOff() {
+		return false
+	}
+	answered := make(chan struct{})
+	go func() { // its owner is the pile: halt waits for it
+		defer r.pile.land()
+		defer close(answered)
+		r.receive(ctx, n, news)
+	}()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+		return false
+	}
+	r.report(false)
+	if !r.rest(ctx) {
+		return false
+	}
+	r.compare(ctx)
+	return true
+}
+
+// stay reports whether this worker should go on, and counts it out if not; it hires
+// where messages flow and some have gone.
+func (r *looker) stay(ctx context.Context) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over != "" || r.err != nil || r.empties > 0 && r.alive > 1 {
+		r.alive--
+		return false
+	}
+	if r.empties == 0 && r.news > 0 && r.alive < r.look.Workers {
+		r.hire(ctx, 1)
+	}
+	return true
+}
+
+// reserve takes up to ten messages of what may still be leased, before they are
+// asked for: so there are never more than the look may hold. 0 means that the look
+// is over, or that others have asked for all that is left.
+func (r *looker) reserve() (n, news int) {
+	held, _ := r.pile.Held()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over != "" || r.err != nil {
+		return 0, 0
+	}
+	n = min(ops.MaxBatchEntries, r.look.Hold-held-r.reserved-r.missing())
+	if n <= 0 {
+		if r.reserved == 0 {
+			r.over = "the look holds as many as it may"
+			if lost := r.missing(); lost > 0 {
+				r.over = fmt.Sprintf("answers were lost: up to %d messages are leased without our knowing and come back by themselves within %s", lost, r.look.Lease)
+			}
+		}
+		return 0, 0
+	}
+	r.reserved += n
+	return n, r.news
+}
+
+// missing is how many messages may be leased without our knowing. Call it under the lock.
+func (r *looker) missing() int {
+	now, n := r.desk.o.Now(), 0
+	for _, l := range r.lost {
+		if l.until.After(now) {
+			n += l.messages
+		}
+	}
+	return n
+}
+
+// receive asks once and files what comes.
+func (r *looker) receive(ctx context.Context, n, news int) {
+	r.mu.Lock()
+	r.calls++
+	wait := int32(waitFlowing)
+	if r.empties >= emptiesToStop {
+		wait = waitDry
+	}
+	r.mu.Unlock()
+	// Not ctx itself: when it ends, the answer is still wanted.
+	once, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(wait)*time.Second+callWait)
+	defer cancel()
+	asked := r.desk.o.Now()
+	out, err := r.desk.once.ReceiveMessage(once, &sqs.ReceiveMessageInput{
+		QueueUrl: &r.pile.queue.URL, MaxNumberOfMessages: int32(n), WaitTimeSeconds: wait, VisibilityTimeout: int32(r.look.Lease / time.Second),
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
+		MessageAttributeNames:       []string{"All"},
+	})
+	if err != nil {
+		r.failed(err, n)
+		return
+	}
+	now, fresh := r.desk.o.Now(), 0
+	for _, m := range out.Messages {
+		// The lease began after we asked: reckoned from then it ends too early, never too late.
+		if r.pile.add(received(m, r.pile.queue.ARN, now, asked.Add(r.look.Lease))) {
+			fresh++
+		}
+	}
+	r.answered(n, len(out.Messages), fresh, news)
+}
+
+// received makes our message of the SDK's. Nothing is decoded.
+func received(m types.Message, queue ops.ARN, at, until time.Time) ops.Message {
+	out := ops.Message{
+		ID: aws.ToString(m.MessageId), Queue: queue, Body: aws.ToString(m.Body), System: m.Attributes,
+		At: at.UTC(), Handle: aws.ToString(m.ReceiptHandle), Until: until.UTC(),
+	}
+	if len(m.MessageAttributes) > 0 {
+		out.Attributes = make(map[string]ops.Attribute, len(m.MessageAttributes))
+		for name, a := range m.MessageAttributes {
+			out.Attributes[name] = ops.Attribute{Type: aws.ToString(a.DataType), Text: aws.ToString(a.StringValue), Bytes: a.BinaryValue}
+		}
+	}
+	return out
+}
+
+// answered books an answer with so many messages, so many of them new. news is how
+// many answers had brought something when it was asked.
+func (r *looker) answered(asked, got, fresh, news int) {
+	held, _ := r.pile.Held()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reserved -= asked
+	r.failures, r.throttles = 0, 0
+	if r.pause /= 2; r.pause < firstPause {
+		r.pause = 0
+	}
+	switch {
+	case fresh > 0:
+		r.news++
+		r.empties, r.stale = 0, 0
+		if held >= r.look.Hold {
+			r.over = "the look holds as many as it may"
+		}
+	case got > 0:
+		if r.stale++; r.stale >= staleToStop {
+			r.over = "the queue hands out the same messages again and again"
+		}
+	case news == r.news: // an empty answer to a question from before the last message says little
+		if r.empties++; r.empties == 1 {
+			r.dry = r.desk.o.Now()
+		}
+	}
+}
+
+// failed books a receive without an answer, or with a refusal.
+func (r *looker) failed(err error, asked int) {
+	p := r.desk.explain("read messages of "+r.pile.queue.Name, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reserved -= asked
+	switch p.Fault {
+	case ops.FaultThrottled: // nothing was leased
+		r.throttles++
+		r.note = "throttled: slower"
+	case ops.FaultUnreachable, ops.FaultTimeout, ops.FaultService:
+		// The messages may be leased; until the lease would be over they count as held.
+		r.lost = append(r.lost, lostReceive{asked, r.desk.o.Now().Add(r.look.Lease)})
+		r.failures++
+		r.note = fmt.Sprintf("an answer was lost: up to %d messages stay leased until their lease ends", r.missing())
+	default:
+		r.err = cmp.Or(r.err, error(p))
+		return
+	}
+	if r.failures >= failuresMax || r.throttles >= throttleMax {
+		r.err = cmp.Or(r.err, error(p))
+		return
+	}
+	r.pause = min(max(2*r.pause, firstPause), longestPause)
+}
+
+// rest pauses after a failure; false when ctx ended.
+func (r *looker) rest(ctx context.Context) bool {
+	r.mu.Lock()
+	pause := r.pause
+	r.mu.Unlock()
+	return pausing(ctx, pause)
+}
+
+// pausing waits about d, never in step with others; false when ctx ended.
+func pausing(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d/2 + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// compare decides whether a queue that answers nothing is at its end: several long
+// polls in a row and the queue's own count have to say so. The count may be a
+// minute old, so it is not believed for ever.
+func (r *looker) compare(ctx context.Context) {
+	r.mu.Lock()
+	if r.over != "" || r.asked || r.empties < emptiesToStop {
+		r.mu.Unlock()
+		return
+	}
+	r.asked = true
+	r.mu.Unlock()
+	now, err := r.desk.describe(ctx, r.pile.queue.URL)
+	left := now.Measures.Last(ops.Visible)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = false
+	r.calls++
+	if r.empties < emptiesToStop { // messages came meanwhile
+		return
+	}
+	if err != nil {
+		p := r.desk.explain("read "+r.pile.queue.Name, err)
+		if p.Fault == ops.FaultNotFound {
+			r.err = cmp.Or(r.err, error(p))
+			return
+		}
+	} else {
+		r.depth = left
+	}
+	n, known := left.Value()
+	switch {
+	case known && n <= 0:
+		r.over = fmt.Sprintf("%d long polls found nothing and the queue counts none", r.empties)
+	case r.pile.queue.FIFO && known:
+		// Waiting does not help: they come when the leases end.
+		r.over = fmt.Sprintf("%.0f more wait behind messages of their group that are leased: of a FIFO group only the first 10 can be seen", n)
+	case r.empties >= emptiesToQuit && r.desk.o.Now().Sub(r.dry) >= stubborn:
+		r.over = fmt.Sprintf("%d long polls in a row found nothing, though the queue counts %.0f: somebody else may hold them", r.empties, n)
+		if !known {
+			r.over = fmt.Sprintf("%d long polls in a row found nothing; the queue's count could not be read", r.empties)
+		}
+	}
+}
+
+// keepLeases extends leases before they end, as long as the look goes on: a message
+// that comes back half-way would be received, and counted, again.
+func (r *looker) keepLeases(ctx context.Context) {
+	tick := time.NewTicker(leaseCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := r.desk.o.Now()
+		if !r.pile.due(now.Add(r.look.Lease / 3)) {
+			continue
+		}
+		due := r.pile.loans(now, now.Add(r.look.Lease/3))
+		n, err := r.desk.extend(ctx, r.pile, due, r.look.Lease)
+		r.mu.Lock()
+		r.calls += n
+		if err != nil && ctx.Err() == nil {
+			r.note = "leases could not be extended: " + r.desk.o.Explain(err).What
+		}
+		r.mu.Unlock()
+	}
+}
+
+func (r *looker) tell(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note = fmt.Sprintf(format, args...)
+}
+
+// report tells how far the look is, not more often than a person can see.
+func (r *looker) report(done bool) {
+	r.saying.Lock()
+	defer r.saying.Unlock()
+	if !done && time.Since(r.said) < reportEvery {
+		return
+	}
+	r.said = time.Now()
+	held, until := r.pile.Held()
+	read := r.pile.Len()
+	r.mu.Lock()
+	p := ops.LookProgress{Read: read, Want: r.look.Limit, Held: held, Calls: r.calls, Depth: r.depth, Until: until, Done: done, Note: r.note}
+	if done && r.over != "" {
+		p.Note = "stopped: " + r.over
+	}
+	r.mu.Unlock()
+	if first, ok := r.pile.queue.Measures.Last(ops.Visible).Value(); ok {
+		p.Want = max(min(p.Want, int(first)), read)
+	}
+	r.say(p)
+}
