@@ -9,6 +9,11 @@ import (
 // actions is THE list of what keys can do. A test walks it: every entry has a
 // key, a title and a sentence, and no two entries share a key.
 func actions() []Action {
+	return append(lookActions(), letterActions()...)
+}
+
+// lookActions only look.
+func lookActions() []Action {
 	return []Action{
 		move("up", "up", "Moves up one line.", lineUp, "up", "k"),
 		move("down", "down", "Moves down one line.", lineDown, "down", "j"),
@@ -22,13 +27,13 @@ func actions() []Action {
 			ID: "open", Keys: []string{"enter", "right", "l"}, Title: "open",
 			Help:    "Opens the resource under the cursor.",
 			Enabled: selectedOpens,
-			Run:     func(a *App, _ string) tea.Cmd { return a.openResource(a.top().Selected()) },
+			Run:     func(a *App, _ string) tea.Cmd { return a.openSelected() },
 		},
 		{
 			ID: "back", Keys: []string{"esc", "left", "h", "backspace"}, Title: "back",
 			Help:    "Goes back: removes marks, then the filter, then leaves the screen. Never quits.",
 			Enabled: somethingToUndo,
-			Run:     func(a *App, _ string) tea.Cmd { a.back(); return nil },
+			Run:     func(a *App, _ string) tea.Cmd { return a.back() },
 		},
 		{
 			ID: "palette", Keys: []string{":"}, Title: "command",
@@ -37,9 +42,9 @@ func actions() []Action {
 		},
 		{
 			ID: "filter", Keys: []string{"/"}, Title: "filter",
-			Help:    "Shows only rows that match: word, !word for the opposite, column:word; spaces mean and.",
-			Enabled: onList,
-			Run:     func(a *App, _ string) tea.Cmd { a.prompt = newFilterPrompt(a.top().(lister)); return nil },
+			Help:    "Shows only rows that match: word, !word for the opposite, column:word; spaces mean and. In a message it searches.",
+			Enabled: onListOrMessage,
+			Run:     func(a *App, _ string) tea.Cmd { a.prompt = a.filterPrompt(); return nil },
 		},
 		{
 			ID: "faults", Keys: []string{"f"}, Title: "faults",
@@ -95,9 +100,9 @@ func actions() []Action {
 		},
 		{
 			ID: "raw", Keys: []string{"v"}, Title: "raw",
-			Help:    "Shows what AWS says about the resource, as JSON.",
+			Help:    "Shows what AWS says about the resource, as JSON; in a message its bytes as they came, and back.",
 			Enabled: hasOneSelection,
-			Run:     func(a *App, _ string) tea.Cmd { return a.open(newRaw(a.top().Selected())) },
+			Run:     func(a *App, _ string) tea.Cmd { return a.raw() },
 		},
 		jump("overview", "overview", "Everything that can lose data, what loses first on top.", "o"),
 		jump("pipelines", "map", "The linked map: what feeds what.", "P"),
@@ -134,7 +139,7 @@ func actions() []Action {
 		{
 			ID: "quit", Keys: []string{"q", "ctrl+c"}, Title: "quit",
 			Help: "Leaves kxops.",
-			Run:  func(a *App, _ string) tea.Cmd { return a.quit() },
+			Run:  func(a *App, _ string) tea.Cmd { return a.leave() },
 		},
 	}
 }
@@ -154,6 +159,13 @@ func jump(id, title, help string, keys ...string) Action {
 func onList(a *App) (bool, string) {
 	_, ok := a.top().(lister)
 	return ok, "only in a list"
+}
+
+func onListOrMessage(a *App) (bool, string) {
+	if _, ok := a.reading(); ok {
+		return true, ""
+	}
+	return onList(a)
 }
 
 func onRow(a *App) (bool, string) {
@@ -201,7 +213,17 @@ func hasOneSelection(a *App) (bool, string) {
 	return a.top().Selected() != "", "nothing is selected"
 }
 
+func (a *App) openSelected() tea.Cmd {
+	if s, ok := a.top().(opener); ok {
+		return s.Open(a)
+	}
+	return a.openResource(a.top().Selected())
+}
+
 func selectedOpens(a *App) (bool, string) {
+	if _, ok := a.top().(opener); ok {
+		return true, ""
+	}
 	to := a.top().Selected()
 	switch {
 	case to == "":
@@ -291,9 +313,7 @@ func (a *App) openResource(to ops.ARN) tea.Cmd {
 func (a *App) jump(id string) tea.Cmd {
 	for i, s := range a.stack {
 		if s.Title() == id {
-			a.note = note{}
-			a.stack = a.stack[:i+1]
-			return nil
+			return a.cutTo(i)
 		}
 	}
 	for i := range screens {

@@ -28,9 +28,12 @@ type App struct {
 	stack         []screen // the first is the overview, the last is shown
 	prompt        *prompt  // the `:` or `/` line, nil when closed
 	menu          *menu    // a short list to pick from, nil when closed
+	dialog        dialog   // a question before the screen, nil when closed
+	work          *work    // what is done with dead letters
 	note          note
 	switching     string    // where a switch under way leads, "" for none
 	touched       time.Time // the last key
+	pressed       time.Time // the last key or paste, by the wall clock
 }
 
 // clockTickedMsg redraws the ages.
@@ -51,7 +54,7 @@ func newApp(ctx context.Context, o Options) *App {
 		o.Now = time.Now
 	}
 	ctx, end := context.WithCancel(ctx)
-	a := &App{opts: o, ctx: ctx, end: end, width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
+	a := &App{opts: o, ctx: ctx, end: end, work: newWork(), width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
 	keys, err := newKeymap(actions(), o.Config.Keys)
 	a.keys = keys
 	if err != nil {
@@ -89,7 +92,7 @@ func (a *App) clockPace() time.Duration {
 	switch {
 	case a.poll.blur:
 		return clockPaceBlur
-	case a.now().Sub(a.touched) > idleAfter:
+	case a.now().Sub(a.touched) > idleAfter && !a.counting():
 		return clockPaceIdle
 	}
 	return clockPaceBusy
@@ -100,8 +103,16 @@ func (a *App) look(manual bool) tea.Cmd {
 	return a.poll.start(Ask{Focus: a.top().Visible(), Manual: manual}, a.pic.snap)
 }
 
-// Update does what a message says.
-func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) { return a, a.update(msg) }
+// Update does what a message says, and then what the screen wants to show for it.
+func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := a.update(msg)
+	if s, ok := a.top().(wanter); ok {
+		if want := s.Want(a); want != nil {
+			return a, tea.Batch(cmd, want)
+		}
+	}
+	return a, cmd
+}
 
 func (a *App) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
@@ -111,6 +122,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 		a.touched = a.now()
 		return a.press(msg)
 	case tea.PasteMsg:
+		a.pressed = a.work.clock()
 		a.paste(msg.Content)
 	case tea.BackgroundColorMsg:
 		a.theme = themeNamed(a.opts.Config.Theme, msg.IsDark())
@@ -133,14 +145,51 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case snapshotLoadedMsg:
 		if a.poll.current(msg.epoch, msg.look) {
 			a.show(msg.picture)
-			return a.poll.finish(msg.picture.snap)
+			return tea.Batch(a.poll.finish(msg.picture.snap), a.openDesk())
 		}
 	case switchedMsg:
 		return a.switched(msg)
 	case rawLoadedMsg:
 		a.rawLoaded(msg)
+	default:
+		return a.updateWork(msg)
 	}
 	return nil
+}
+
+// updateWork does what a message about dead letters says.
+func (a *App) updateWork(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case deskOpenedMsg:
+		a.deskOpened(msg)
+	case lookedMsg:
+		return a.looked(msg)
+	case lookMovedMsg:
+		return msg.screen.lookMoved(msg)
+	case pileSortedMsg:
+		msg.screen.pileSorted(msg)
+	case letterOpenedMsg:
+		a.letterOpened(msg)
+	case releasedMsg:
+		a.released(msg)
+	case startedMsg:
+		return a.started(msg)
+	case plannedMsg:
+		msg.dialog.planned(a, msg)
+	case unlockedMsg:
+		a.unlocked(msg)
+	case runsSampledMsg:
+		return a.runsSampled(msg)
+	}
+	return nil
+}
+
+func (a *App) letterOpened(msg letterOpenedMsg) {
+	for _, s := range a.stack {
+		if s, ok := s.(*triage); ok && &s.reader == msg.reader {
+			s.letterOpened(msg)
+		}
+	}
 }
 
 // show hands a picture to every open screen, so that going back is instant.
@@ -163,14 +212,19 @@ func (a *App) focus() tea.Cmd {
 
 // press routes a key: an open menu first, then an open line, then the actions.
 func (a *App) press(msg tea.KeyPressMsg) tea.Cmd {
+	now := a.work.clock()
+	quiet := now.Sub(a.pressed)
+	a.pressed = now
 	if msg.String() == "ctrl+c" { // always, whatever is open and however keys are mapped
-		return a.quit()
+		return a.leave()
 	}
 	switch {
 	case a.menu != nil:
 		return a.pressMenu(msg.String())
 	case a.prompt != nil:
 		return a.pressPrompt(msg)
+	case a.dialog != nil:
+		return a.pressDialog(msg.String(), quiet)
 	}
 	x, ok := a.keys.key(msg.String())
 	if !ok {
@@ -188,6 +242,26 @@ func (a *App) do(x Action, key string) tea.Cmd {
 	return x.Run(a, key)
 }
 
+// leave quits, and asks first while an operation runs.
+func (a *App) leave() tea.Cmd {
+	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 || asked {
+		return a.quit()
+	}
+	a.menu, a.prompt = nil, nil
+	a.ask(newQuitDialog(a))
+	return nil
+}
+
+// counting reports whether something on the screen counts down by the second.
+func (a *App) counting() bool {
+	for _, s := range a.stack {
+		if s, ok := s.(*triage); ok && (s.looking != nil || s.pile != nil) {
+			return true
+		}
+	}
+	return len(a.work.active()) > 0 || !a.work.access().Until.IsZero()
+}
+
 func (a *App) quit() tea.Cmd {
 	a.end()
 	return tea.Quit
@@ -203,32 +277,56 @@ const maxStack = 32
 func (a *App) open(s screen) tea.Cmd {
 	a.note = note{} // what was said about another screen misleads on this one
 	s.Load(a.pic)
+	var left tea.Cmd
 	if len(a.stack) == maxStack {
+		left = leave(a.stack[1])
 		a.stack = append(a.stack[:1], a.stack[2:]...)
 	}
 	a.stack = append(a.stack, s)
 	if s, ok := s.(starter); ok {
-		return s.Start(a)
+		return tea.Batch(left, s.Start(a))
+	}
+	return left
+}
+
+// cutTo goes back to the n-th screen of the stack.
+func (a *App) cutTo(n int) tea.Cmd {
+	a.note = note{}
+	var cmds []tea.Cmd
+	for _, s := range a.stack[n+1:] {
+		cmds = append(cmds, leave(s))
+	}
+	a.stack = a.stack[:n+1]
+	return tea.Batch(cmds...)
+}
+
+// leave tells a screen that it was closed.
+func leave(s screen) tea.Cmd {
+	if s, ok := s.(leaver); ok {
+		return s.Leave()
 	}
 	return nil
 }
 
 // back undoes one step: first the marks and the filter, then the screen. It never quits.
-func (a *App) back() {
+func (a *App) back() tea.Cmd {
 	if l, ok := a.top().(lister); ok {
 		if len(l.Table().Marks()) > 0 {
 			l.Table().Unmark()
-			return
+			return nil
 		}
 		if l.Filter() != "" {
 			l.SetFilter("")
-			return
+			return nil
 		}
 	}
-	if len(a.stack) > 1 {
-		a.note = note{}
-		a.stack = a.stack[:len(a.stack)-1]
+	if s, ok := a.top().(backer); ok && s.Back() {
+		return nil
 	}
+	if len(a.stack) > 1 {
+		return a.cutTo(len(a.stack) - 2)
+	}
+	return nil
 }
 
 // switchedMsg is the answer to a switch of profile or region.
@@ -268,7 +366,9 @@ func (a *App) switched(msg switchedMsg) tea.Cmd {
 		}
 		return a.look(false)
 	}
-	a.stack = a.stack[:1]
+	left := a.cutTo(0)
+	a.dialog = nil
+	a.work.forget()
 	if l, ok := a.top().(lister); ok {
 		l.Table().Unmark()
 	}
@@ -276,7 +376,7 @@ func (a *App) switched(msg switchedMsg) tea.Cmd {
 	p.snap.Identity = msg.identity
 	a.show(p)
 	a.say("now on " + place(msg.identity))
-	return a.look(true)
+	return tea.Batch(left, a.look(true))
 }
 
 // View draws the screen.
@@ -300,7 +400,11 @@ func (a *App) draw() string {
 	l := light{theme: a.theme, now: a.now(), ascii: c.ASCII, keys: a.keys}
 	a.drawHeader(c, l)
 	below := a.below()
-	a.top().Draw(c, a.height-c.Line()-below, l)
+	if a.dialog != nil {
+		a.drawDialog(c, a.height-c.Line()-below, l)
+	} else {
+		a.top().Draw(c, a.height-c.Line()-below, l)
+	}
 	c.Until(a.height - below)
 	a.drawBelow(c, l)
 	return c.String()

@@ -134,13 +134,24 @@ func (a *App) drawFoot(c *text.Canvas, l light) {
 			c.Text(line, st)
 			c.End()
 		}
+	case a.dialog != nil:
+		a.drawDialogKeys(c, l)
 	default:
 		a.drawHints(c, l)
 	}
 }
 
 func (a *App) drawHints(c *text.Canvas, l light) {
-	for _, id := range footHints {
+	hints := footHints
+	if s, ok := a.top().(hinter); ok {
+		hints = append(s.Hints(), hints...)
+	}
+	shown := map[string]bool{}
+	for _, id := range hints {
+		if shown[id] {
+			continue
+		}
+		shown[id] = true
 		x, ok := a.keys.id(id)
 		if !ok || len(x.Keys) == 0 {
 			continue

@@ -175,6 +175,8 @@ func money(usd float64) string {
 	switch {
 	case usd == 0:
 		return "$0"
+	case usd > 0 && usd < 0.0001:
+		return "<$0.0001"
 	case usd < 0.01:
 		return fmt.Sprintf("$%.4f", usd)
 	}

@@ -95,7 +95,7 @@ func (a *App) drawPlace(c *text.Canvas, l light) {
 	if a.switching != "" {
 		left = append(left, segment{"switching to " + text.Clean(a.switching), l.ticket, 0})
 	}
-	var right []segment
+	right := a.workSegments(l)
 	if id.Profile != "" {
 		right = append(right, segment{"profile " + text.Clean(text.Bound(id.Profile, 40)), l.dim, 2})
 	}

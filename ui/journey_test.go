@@ -205,7 +205,7 @@ func TestEmptyAccountLoadingAndDeniedAreThreeThings(t *testing.T) {
 
 	loading := New(sampleOptions(&fakeAccount{}))
 	t.Cleanup(loading.end)
-	(&console{t, loading}).sees("reading the account…", "nothing read yet", "data ?")
+	(&console{t: t, app: loading}).sees("reading the account…", "nothing read yet", "data ?")
 
 	denied := &ops.Problem{Fault: ops.FaultDenied, What: "everything is denied"}
 	s := ops.Snapshot{At: sampleNow, MetricsProblem: denied}
@@ -229,7 +229,7 @@ func TestLastKnownPictureIsPaintedAtOnceAndMarked(t *testing.T) {
 	f := &fakeAccount{snapshot: sampleSnapshot(), recalled: &old}
 	a := New(sampleOptions(f))
 	t.Cleanup(a.end)
-	c := &console{t, a}
+	c := &console{t: t, app: a}
 	c.sees("LAST KNOWN 3h", "orders-failed", "clicks")
 	c.run(a.look(false))
 	c.seesNot("LAST KNOWN")
@@ -243,7 +243,7 @@ func TestPartialPicturesGrow(t *testing.T) {
 	f := &fakeAccount{snapshot: sampleSnapshot(), partials: []ops.Snapshot{first}}
 	a := New(sampleOptions(f))
 	t.Cleanup(a.end)
-	c := &console{t, a}
+	c := &console{t: t, app: a}
 	box := newMailbox()
 	a.poll.busy, a.poll.look = true, 1
 	box.put(first)

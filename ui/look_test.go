@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -17,14 +18,18 @@ var update = flag.Bool("update", false, "write the goldens again")
 // console is an App without a terminal: keys go in, commands run at once, the
 // screen comes out. Ticks are left alone.
 type console struct {
-	t   *testing.T
-	app *App
+	t    *testing.T
+	app  *App
+	wall time.Time // moves on a second with every key, so that each is taken
 }
 
 func openConsole(t *testing.T, o Options, width, height int) *console {
 	t.Helper()
-	c := &console{t, New(o)}
+	c := &console{t: t, app: New(o)}
+	c.app.work.clock = func() time.Time { return c.wall }
+	c.wall = sampleNow
 	t.Cleanup(c.app.end)
+	t.Cleanup(c.app.work.end)
 	c.app.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	c.run(c.app.look(false))
 	return c
@@ -43,8 +48,13 @@ func (c *console) run(cmd tea.Cmd) {
 			c.run(cmd)
 		}
 	case tickedMsg, clockTickedMsg:
-	case snapshotLoadedMsg: // its answer is the wait for the next look
+	case snapshotLoadedMsg: // its answer is the wait for the next look, and the desk
 		c.app.Update(msg)
+		c.app.work.busy = false
+		c.run(c.app.openDesk())
+	case runsSampledMsg: // the next sample comes when the test asks for it
+		c.app.Update(msg)
+		c.app.work.sampling = false
 	default:
 		_, next := c.app.Update(msg)
 		c.run(next)
@@ -55,6 +65,7 @@ func (c *console) run(cmd tea.Cmd) {
 func (c *console) press(keys ...string) {
 	c.t.Helper()
 	for _, k := range keys {
+		c.wall = c.wall.Add(time.Second)
 		_, cmd := c.app.Update(keyPress(k))
 		if k == "p" && c.app.prompt == nil && c.app.poll.paused {
 			continue

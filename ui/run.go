@@ -11,7 +11,8 @@ import (
 // Run shows the console until the person quits, the context ends or a signal
 // comes. The terminal is restored in each case, and after a panic in anything
 // the console runs: all its work runs in commands, which Bubble Tea guards.
-// Whatever was under way is cancelled before Run returns.
+// Whatever was under way is cancelled before Run returns: operations finish what
+// they have in hand, messages that are held are given back, all within a bound.
 func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -22,7 +23,13 @@ func Run(ctx context.Context, o Options) error {
 	if o.Output != nil {
 		options = append(options, tea.WithOutput(o.Output))
 	}
-	_, err := tea.NewProgram(newApp(ctx, o), options...).Run()
+	a := newApp(ctx, o)
+	_, err := tea.NewProgram(a, options...).Run()
+	return errors.Join(ended(ctx, err), a.work.close())
+}
+
+// ended says whether the end of the program was a failure.
+func ended(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, tea.ErrInterrupted):
 		return nil

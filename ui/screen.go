@@ -45,6 +45,31 @@ type starter interface {
 	Start(a *App) tea.Cmd
 }
 
+// opener is a screen where enter does something of its own.
+type opener interface {
+	Open(a *App) tea.Cmd
+}
+
+// backer is a screen where back first does something of its own; it reports whether it did.
+type backer interface {
+	Back() bool
+}
+
+// leaver is a screen that has something to give back when it is closed.
+type leaver interface {
+	Leave() tea.Cmd
+}
+
+// wanter is a screen that fetches what it should show; it is asked after every message.
+type wanter interface {
+	Want(a *App) tea.Cmd
+}
+
+// hinter is a screen that names the actions for its foot line, most wanted first.
+type hinter interface {
+	Hints() []string
+}
+
 // motion is a way to move in a screen.
 type motion int
 

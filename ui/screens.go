@@ -13,6 +13,11 @@ type screenSpec struct {
 	kind    ops.Kind // for the page of one resource: its kind
 	help    string
 	open    func(a *App, target ops.ARN) screen
+
+	// values lists the names it wants, and one opens it for one of them; nil for a
+	// screen that needs no name.
+	values func(*App) []string
+	one    func(a *App, target ops.ARN) tea.Cmd
 }
 
 // screens is THE list: a new screen is a file screen_x.go and one line here. It
@@ -26,10 +31,14 @@ func init() {
 		{id: "pipelines", aliases: []string{"map", "pipes", "links"}, help: "the linked map: what feeds what", open: openPipelines},
 		{id: "stream", aliases: []string{"streams", "kds", "kinesis"}, kind: ops.KindStream, help: "one Kinesis stream", open: openDetail},
 		{id: "delivery", aliases: []string{"deliveries", "fh", "firehose"}, kind: ops.KindDelivery, help: "one Firehose delivery stream", open: openDetail},
-		{id: "queue", aliases: []string{"queues", "sqs", "dlq"}, kind: ops.KindQueue, help: "one SQS queue or dead-letter queue", open: openDetail},
+		{id: "queue", aliases: []string{"queues", "sqs"}, kind: ops.KindQueue, help: "one SQS queue or dead-letter queue", open: openDetail},
 		{id: "function", aliases: []string{"functions", "fn", "lambda"}, kind: ops.KindFunction, help: "one Lambda function", open: openDetail},
 		{id: "topic", aliases: []string{"topics", "sns"}, kind: ops.KindTopic, help: "one SNS topic", open: openDetail},
 		{id: "bucket", aliases: []string{"buckets", "s3"}, kind: ops.KindBucket, help: "one S3 bucket", open: openDetail},
+		{id: "dlq", aliases: []string{"dead", "dlqs"}, help: "all dead-letter queues: depth, first loss, what is done with them", open: openDead},
+		{id: "triage", aliases: []string{"peek", "letters"}, help: "the letters of one dead-letter queue: why they are there, which to send back",
+			values: deadNames, one: func(a *App, queue ops.ARN) tea.Cmd { return a.triageOf(queue) }, open: openTriage},
+		{id: "operations", aliases: []string{"ops", "runs"}, help: "what runs, what was interrupted, what became of it", open: openOperations},
 		{id: "alarms", aliases: []string{"alarm"}, help: "the CloudWatch alarms that exist", open: openAlarms},
 		{id: "journal", help: "what was done with kxops here", open: openJournal},
 		{id: "info", help: "identity, sections, problems, access level", open: openInfo},
@@ -41,6 +50,11 @@ func init() {
 // command is the palette's word for a screen: `:alarms`, `:queue orders-dlq`.
 func (s screenSpec) command() command {
 	c := command{name: s.id, aliases: s.aliases, help: s.help}
+	if s.one != nil {
+		c.arg, c.values = "NAME", s.values
+		c.run = func(a *App, name string) tea.Cmd { return a.openOne(s, name) }
+		return c
+	}
 	if s.kind == "" {
 		c.run = func(a *App, _ string) tea.Cmd { return a.jump(s.id) }
 		return c
@@ -80,4 +94,29 @@ func (a *App) openNamed(kind ops.Kind, name string) tea.Cmd {
 		return nil
 	}
 	return a.openResource(to)
+}
+
+// openOne opens a screen about a named queue; without a name, about the selected one.
+func (a *App) openOne(s screenSpec, name string) tea.Cmd {
+	if name == "" {
+		x, _ := a.keys.id(s.id)
+		return a.do(x, "")
+	}
+	to := a.resourceNamed(name, ops.KindQueue)
+	if to == "" {
+		a.warn("there is no queue " + name)
+		return nil
+	}
+	return s.one(a, to)
+}
+
+// deadNames lists the dead-letter queues.
+func deadNames(a *App) []string {
+	var names []string
+	for i := range a.pic.snap.Queues.Items {
+		if q := &a.pic.snap.Queues.Items[i]; q.IsDeadLetter() {
+			names = append(names, q.Name)
+		}
+	}
+	return names
 }

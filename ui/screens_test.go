@@ -11,6 +11,7 @@ var sizes = []struct{ w, h int }{{120, 40}, {80, 24}, {60, 16}}
 var visits = map[string]string{
 	"overview": "overview", "pipelines": "pipelines", "stream": "stream clicks", "delivery": "delivery clicks-to-s3",
 	"queue": "queue orders-failed", "function": "function clicks-enricher", "topic": "topic lake-events", "bucket": "bucket click-lake",
+	"dlq": "dlq", "triage": "triage orders-failed", "operations": "operations",
 	"alarms": "alarms", "journal": "journal", "info": "info", "spend": "spend", "help": "help",
 }
 
@@ -23,7 +24,7 @@ func TestEveryScreenHasGoldens(t *testing.T) {
 		}
 		for _, size := range sizes {
 			t.Run(fmt.Sprintf("%s-%dx%d", spec.id, size.w, size.h), func(t *testing.T) {
-				c := openConsole(t, sampleOptions(&fakeAccount{snapshot: sampleSnapshot()}), size.w, size.h)
+				c := openConsole(t, deskOptions(sampleDesk()), size.w, size.h)
 				c.press(":")
 				c.typed(line)
 				c.press("enter")

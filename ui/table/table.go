@@ -192,6 +192,23 @@ func (t *Table) Marks() []string {
 	return ids
 }
 
+// MarkShown marks every row that passes the filter; when all of them are marked, it
+// removes their marks. It returns how many rows that were.
+func (t *Table) MarkShown() int {
+	all := true
+	for _, row := range t.order {
+		all = all && t.marks[t.src.ID(int(row))]
+	}
+	for _, row := range t.order {
+		if id := t.src.ID(int(row)); all {
+			delete(t.marks, id)
+		} else {
+			t.marks[id] = true
+		}
+	}
+	return len(t.order)
+}
+
 // Unmark removes all marks.
 func (t *Table) Unmark() { clear(t.marks) }
 

@@ -18,7 +18,11 @@ type Canvas struct {
 	width, height int
 	lines, col    int
 	base, now     Style
+	ends          []end // of each line
 }
+
+// end is where a line ends in the text, and how many cells it takes.
+type end struct{ offset, cells int }
 
 // NewCanvas returns a canvas of the given size in cells.
 func NewCanvas(width, height int) *Canvas {
@@ -104,8 +108,10 @@ func (c *Canvas) End() {
 	}
 	if c.base.on != "" {
 		c.space(c.Left())
+		c.col = c.width
 	}
 	c.b.WriteString(reset)
+	c.ends = append(c.ends, end{c.b.Len(), c.col})
 	c.now, c.base = Style{}, Style{}
 	c.col = 0
 	if c.lines++; c.lines < c.height {
@@ -118,6 +124,43 @@ func (c *Canvas) Until(line int) {
 	for c.lines < min(line, c.height) {
 		c.End()
 	}
+}
+
+// Beside writes canvases side by side, line by line, with a rule between two of
+// them. Each takes its own width; a line that one of them lacks is empty.
+func (c *Canvas) Beside(rule rune, look Style, panes ...*Canvas) {
+	lines := 0
+	for _, p := range panes {
+		lines = max(lines, p.lines)
+	}
+	for y := range lines {
+		for i, p := range panes {
+			if i > 0 {
+				c.Rune(rule, look)
+			}
+			c.paste(p, y)
+		}
+		c.End()
+	}
+}
+
+// paste writes one line of another canvas, which is clean and ends with a reset.
+func (c *Canvas) paste(p *Canvas, y int) {
+	if c.full() || c.Left() < p.width {
+		return
+	}
+	c.look(Style{})
+	cells := 0
+	if y < len(p.ends) {
+		from := 0
+		if y > 0 {
+			from = p.ends[y-1].offset + len("\n")
+		}
+		c.b.WriteString(p.b.String()[from:p.ends[y].offset])
+		cells = p.ends[y].cells
+	}
+	c.space(p.width - cells)
+	c.col += p.width
 }
 
 // String returns the screen.

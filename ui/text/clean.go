@@ -158,3 +158,13 @@ func Fold(s string, width int) []string {
 	}
 	return lines
 }
+
+// Break splits s, which is clean, after at most width cells.
+func Break(s string, width int) (line, rest string) {
+	if plain(s) {
+		n := min(len(s), max(width, 0))
+		return s[:n], s[n:]
+	}
+	line = ansi.Truncate(s, max(width, 0), "")
+	return line, s[len(line):]
+}

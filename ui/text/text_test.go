@@ -174,3 +174,24 @@ func BenchmarkClean(b *testing.B) {
 		Clean(s)
 	}
 }
+
+func TestCanvasesStandSideBySide(t *testing.T) {
+	left, right := NewCanvas(6, 3), NewCanvas(4, 2)
+	for _, s := range []string{"one", "a long line", "注文キュー"} {
+		left.Text(s, Prefixed("\x1b[31m"))
+		left.End()
+	}
+	right.Under(Prefixed("\x1b[44m"))
+	right.Text("x", Style{})
+	right.End()
+	c := NewCanvas(11, 4)
+	c.Beside('│', Style{}, left, right)
+	bare := strings.NewReplacer(reset, "", "\x1b[31m", "", "\x1b[44m", "").Replace(c.String())
+	want := "one   │x   \na lon…│    \n注文… │    \n"
+	if bare != want {
+		t.Errorf("got\n%q, want\n%q", bare, want)
+	}
+	if !strings.Contains(c.String(), "\x1b[31mone"+reset+"   │\x1b[44mx") {
+		t.Errorf("the looks are lost: %q", c.String())
+	}
+}

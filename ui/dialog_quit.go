@@ -1,0 +1,62 @@
+package ui
+
+import (
+	"fmt"
+
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/ui/text"
+)
+
+// quitDialog asks before the console is left while something runs.
+type quitDialog struct {
+	writing
+	a *App
+}
+
+func newQuitDialog(a *App) *quitDialog {
+	d := &quitDialog{a: a}
+	d.writing = newWriting(d.tell)
+	return d
+}
+
+func (d *quitDialog) Title() string { return "quit while something runs?" }
+
+func (d *quitDialog) tell(w *writer) {
+	active := d.a.work.active()
+	for _, r := range active {
+		p := r.progress
+		w.field(string(p.State), fmt.Sprintf("%s, %s of %s sent", r.name(), count(float64(p.Sent)), count(float64(p.Total))), w.l.strong)
+	}
+	w.blank()
+	w.para("Quitting stops before the next batch, finishes what is in hand and gives the rest back; nothing is lost. A move task of SQS goes on by itself.", text.Style{})
+	w.blank()
+	for _, r := range active {
+		w.field("to go on", "kxops dlq resume "+r.progress.ID, text.Style{})
+	}
+}
+
+func (d *quitDialog) Keys(*App) []dialogKey {
+	return []dialogKey{no("stay"), {keys: []string{"y"}, title: "stop and quit", armed: true, run: func(a *App) tea.Cmd { return a.quit() }}}
+}
+
+// sureDialog asks about one step that is told in a few sentences.
+type sureDialog struct {
+	writing
+	title string
+	yes   string
+	run   func(a *App) tea.Cmd
+}
+
+func newSureDialog(title, yes string, write func(*writer), run func(a *App) tea.Cmd) *sureDialog {
+	return &sureDialog{writing: newWriting(write), title: title, yes: yes, run: run}
+}
+
+func (d *sureDialog) Title() string { return d.title }
+
+func (d *sureDialog) Keys(*App) []dialogKey {
+	return []dialogKey{no("no, leave it"), {keys: []string{"y"}, title: d.yes, armed: true, run: func(a *App) tea.Cmd {
+		a.leaveDialog()
+		return d.run(a)
+	}}}
+}

@@ -1,0 +1,31 @@
+package ui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/ops"
+	"kxops/ui/text"
+)
+
+// message is one letter on the whole screen. It shares the reader with the triage
+// screen below it: what is read here is read there.
+type message struct {
+	s *triage
+}
+
+func newMessage(s *triage) *message { return &message{s} }
+
+func (m *message) Title() string { return "message " + text.Cut(m.s.reader.letter.ID, 8) }
+
+func (m *message) Load(*picture)      {}
+func (m *message) Selected() ops.ARN  { return m.s.arn }
+func (m *message) Visible() []ops.ARN { return nil }
+func (m *message) Move(x motion)      { m.s.reader.Move(x) }
+
+func (m *message) Draw(c *text.Canvas, height int, l light) {
+	m.s.l = l
+	m.s.reader.draw(c, height, l, true)
+}
+
+// Want keeps the triage screen below in step.
+func (m *message) Want(a *App) tea.Cmd { return m.s.Want(a) }
