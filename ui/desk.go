@@ -55,9 +55,6 @@ type Desk interface {
 	Resolve(ctx context.Context, p ops.Pointer) (PointerData, error)
 	// Fetch reads it. It changes nothing.
 	Fetch(ctx context.Context, p ops.Pointer) (PointerData, error)
-	// Poison finds the record that makes the consumer fail, by running the consumer
-	// on halves of the range: an act, which needs access to change.
-	Poison(ctx context.Context, p ops.Pointer, say func(string)) (Record, error)
 }
 
 // Access is how much may be done with an account.
