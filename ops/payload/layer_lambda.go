@@ -76,7 +76,9 @@ func readStack(trace []byte) []string {
 			})
 		} else {
 			frame = strings.TrimSpace(str(raw))
-			python = python || strings.HasPrefix(frame, `File "`)
+			if strings.HasPrefix(frame, `File "`) { // two lines: the place, and its source
+				python, frame = true, strings.Join(strings.Fields(frame), " ")
+			}
 		}
 		if frame != "" {
 			frames = append(frames, frame)
