@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -53,10 +54,15 @@ type test struct {
 	open   func(*opened) bool
 }
 
+// tests are safe for concurrent use once they are made.
 type tests struct {
 	pile  *Pile
 	light []func(*ops.Letter) bool
 	heavy []func(*opened) bool
+
+	once    sync.Once
+	mu      sync.Mutex      // the heavy tests count and are for one goroutine
+	verdict map[string]bool // of every letter that passed the light tests when the first body was needed
 }
 
 func (t *tests) add(x test) {
@@ -67,23 +73,63 @@ func (t *tests) add(x test) {
 	}
 }
 
+// match reports whether all tests hold. Bodies lie compressed, many together: the
+// first letter that needs its body has all of them opened in one go.
 func (t *tests) match(l ops.Letter) bool {
-	for _, holds := range t.light {
-		if !holds(&l) {
-			return false
-		}
+	if !t.lightly(&l) {
+		return false
 	}
 	if len(t.heavy) == 0 {
 		return true
 	}
-	m, ok := t.pile.Message(l.ID)
-	if !ok {
-		return false
+	t.once.Do(t.openAll)
+	if holds, decided := t.verdict[l.ID]; decided {
+		return holds
 	}
-	return t.matchOpened(&opened{letter: &l, message: m})
+	m, ok := t.pile.Message(l.ID) // it came since
+	return ok && t.matchOpened(&opened{letter: &l, message: m})
+}
+
+func (t *tests) lightly(l *ops.Letter) bool {
+	for _, holds := range t.light {
+		if !holds(l) {
+			return false
+		}
+	}
+	return true
+}
+
+// openFew is up to how many bodies are opened one by one.
+const openFew = 32
+
+func (t *tests) openAll() {
+	wanted := map[string]*ops.Letter{}
+	letters := t.pile.Letters()
+	for i := range letters {
+		if t.lightly(&letters[i]) {
+			wanted[letters[i].ID] = &letters[i]
+		}
+	}
+	t.verdict = make(map[string]bool, len(wanted))
+	if len(wanted) <= openFew {
+		for id, l := range wanted {
+			if m, ok := t.pile.Message(id); ok {
+				t.verdict[id] = t.matchOpened(&opened{letter: l, message: m})
+			}
+		}
+		return
+	}
+	t.pile.Each(func(m ops.Message) bool {
+		if l := wanted[m.ID]; l != nil {
+			t.verdict[m.ID] = t.matchOpened(&opened{letter: l, message: m})
+		}
+		return true
+	})
 }
 
 func (t *tests) matchOpened(o *opened) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, holds := range t.heavy {
 		if !holds(o) {
 			return false
@@ -223,7 +269,7 @@ func age(s string) (time.Duration, error) {
 // ageTest counts from the end of the look. A letter without a time has no age: no
 // comparison holds for it.
 func (p *Pile) ageTest(op string, d time.Duration) test {
-	edge := p.At().Add(-d)
+	edge := p.reference().Add(-d)
 	return test{letter: func(l *ops.Letter) bool {
 		if l.Sent.IsZero() {
 			return false
@@ -233,6 +279,20 @@ func (p *Pile) ageTest(op string, d time.Duration) test {
 		}
 		return l.Sent.After(edge)
 	}}
+}
+
+// reference is the moment that ages count from: the end of the look; while it goes
+// on the newest receive. It is not the clock on the wall: a filter means the same
+// letters until the next look.
+func (p *Pile) reference() time.Time {
+	if at := p.At(); !at.IsZero() {
+		return at
+	}
+	var newest time.Time
+	for _, l := range p.Letters() {
+		newest = later(newest, l.Seen)
+	}
+	return newest
 }
 
 func sourceTest(want string) test {

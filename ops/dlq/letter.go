@@ -57,10 +57,10 @@ func read(m ops.Message, layers []ops.Layer, q ops.Queue, known *causes) ops.Let
 		Source:   ops.ARN(known.word(string(m.Source()))),
 		Bytes:    m.Size(),
 		Sum:      m.Sum(),
-		Print:    fingerprint(m),
 		Expires:  expiry(m, q),
 		Looks:    1,
 	}
+	l.Print = fingerprint(m, l.Sum)
 	for _, layer := range layers {
 		if layer.Failure != nil && l.Failed.IsZero() {
 			l.Failed = layer.Failure.At
@@ -89,6 +89,7 @@ func eventOf(layers []ops.Layer) string {
 
 // originOf is the function that failed, else the innermost producer that is named.
 func originOf(layers []ops.Layer) string {
+	l.Print = fingerprint(m, l.Sum)
 	for _, layer := range layers {
 		if layer.Failure != nil && layer.Failure.Function != "" {
 			return string(layer.Failure.Function)
@@ -118,12 +119,16 @@ func expiry(m ops.Message, q ops.Queue) time.Time {
 	return sent.Add(q.Retention)
 }
 
-// fingerprint is equal for exact duplicates: same body, same user attributes with
-// the same types. The request id that Lambda's dead-letter queue adds is left out:
-// it names the attempt, not the event, and two failures of one event are duplicates.
-func fingerprint(m ops.Message) string {
+// fingerprint is equal for exact duplicates: same body (whose MD5 is sum), same user
+// attributes with the same types. The request id that Lambda's dead-letter queue adds
+// is left out: it names the attempt, not the event, and two failures of one event are
+// duplicates.
+func fingerprint(m ops.Message, sum string) string {
+	if len(m.Attributes) == 0 {
+		return sum
+	}
 	h := md5.New()
-	part(h, m.Body)
+	part(h, sum)
 	for _, name := range m.AttributeNames() {
 		if name == "RequestID" && byLambda(m) {
 			continue

@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"encoding/json"
+	"iter"
 	"path"
 	"regexp"
 	"strings"
@@ -48,7 +49,7 @@ func unfold(f ops.Failure) (kind, message string, stack []string) {
 			if len(stack) == 0 {
 				stack = reversed(lines) // Python writes the innermost frame last
 			}
-		} else if len(frames(strings.Split(rest, "\n"))) > 0 {
+		} else if hasFrames(strings.Split(rest, "\n")) {
 			message = line
 			if len(stack) == 0 {
 				stack = strings.Split(rest, "\n")
@@ -103,16 +104,14 @@ func reversed(lines []string) []string {
 // firstOwn is the innermost frame that is the team's own code, without line numbers;
 // the innermost of all when there is none.
 func firstOwn(stack []string) string {
-	found := frames(stack)
-	for _, f := range found {
+	innermost := ""
+	for f := range frames(stack) {
 		if f.own {
 			return f.name
 		}
+		innermost = first(innermost, f.name)
 	}
-	if len(found) > 0 {
-		return found[0].name
-	}
-	return ""
+	return innermost
 }
 
 type frame struct {
@@ -133,55 +132,91 @@ var (
 	generated   = regexp.MustCompile(`\$\$(?:EnhancerBy|FastClassBy|Spring|Lambda)\w*(?:\$\$?[0-9a-f]+)*|<([\w]+)>[a-z]__[\w|]*(?:\.MoveNext)?|\$lambda\$\w*\$?\d*|lambda\$(\w+)\$\d+`)
 )
 
-// frames reads the frames of a stack, innermost first as it is written.
-func frames(stack []string) []frame {
-	var out []frame
-	call := ""
-	for _, entry := range stack {
-		for _, line := range strings.Split(entry, "\n") {
-			if len(out) >= 64 {
-				return out
-			}
-			line = strings.TrimRight(line, " \r")
-			var name, file string
-			switch m := []string(nil); {
-			case match(pythonFrame, line, &m):
-				file, name = m[1], m[2]
-			case match(javaFrame, line, &m):
-				name = generated.ReplaceAllString(m[1], "$1$2")
-				if slash := strings.LastIndexByte(name, '/'); slash >= 0 {
-					name = name[slash+1:]
+// maxFrames bounds how far a stack is read.
+const maxFrames = 64
+
+// frames reads the frames of a stack in the order they are written, innermost first.
+func frames(stack []string) iter.Seq[frame] {
+	return func(yield func(frame) bool) {
+		call, n := "", 0
+		for _, entry := range stack {
+			for line := range strings.SplitSeq(entry, "\n") {
+				if n++; n > maxFrames {
+					return
 				}
-				out = append(out, frame{varies.ReplaceAllString(name, "$1"), !library(name, "")})
-				continue
-			case match(nodeFrame, line, &m):
-				name, file = m[1], m[2]
-				if as := strings.Index(name, " ["); as > 0 {
-					name = name[:as]
+				line = strings.TrimRight(line, " \r")
+				if strings.HasSuffix(line, ")") && line[0] != ' ' && !strings.HasPrefix(line, "at ") && goCall.MatchString(line) {
+					call = line[:strings.IndexByte(line, '(')]
+					continue
 				}
-			case match(goFrame, line, &m):
-				name, file = m[1], m[2]
-			case match(goPair, line, &m):
-				name, file, call = call, m[1], ""
-			case match(dotnetFrame, line, &m):
-				name = generated.ReplaceAllString(m[1], "$1$2")
-				out = append(out, frame{varies.ReplaceAllString(name, "$1"), !library(name, "")})
-				continue
-			case match(goCall, strings.TrimSpace(line), &m):
-				call = m[1]
-				continue
-			default:
-				continue
+				f, ok := frameOf(line, call)
+				if ok && !yield(f) {
+					return
+				}
+				if ok {
+					call = ""
+				}
 			}
-			place := path.Base(strings.ReplaceAll(file, `\`, "/"))
-			name = varies.ReplaceAllString(name, "$1")
-			if name == "" || strings.Contains(name, "anonymous") {
-				name = "?"
-			}
-			out = append(out, frame{place + " " + name, !library(name, file)})
 		}
 	}
-	return out
+}
+
+// frameOf reads one frame; call is the line before where Go writes two. What stands
+// in a line says which language can have written it: the patterns are slow.
+func frameOf(line, call string) (frame, bool) {
+	var name, file string
+	switch m := []string(nil); {
+	case strings.Contains(line, "File \"") && match(pythonFrame, line, &m):
+		file, name = m[1], m[2]
+	case strings.Contains(line, ".go") && match(goFrame, line, &m):
+		name, file = m[1], m[2]
+	case strings.Contains(line, ".go:") && match(goPair, line, &m):
+		name, file = call, m[1]
+	case javaFile(line) && match(javaFrame, line, &m):
+		name = m[1][strings.LastIndexByte(m[1], '/')+1:]
+		return qualified(name), true
+	case strings.Contains(line, "at ") && (strings.Contains(line, "/") || strings.Contains(line, `:\`)) && !strings.Contains(line, ":line ") && match(nodeFrame, line, &m):
+		name, file = m[1], m[2]
+		name, _, _ = strings.Cut(name, " [")
+	case strings.Contains(line, "at ") && match(dotnetFrame, line, &m):
+		return qualified(m[1]), true
+	default:
+		return frame{}, false
+	}
+	if name == "" || strings.Contains(name, "anonymous") {
+		name = "?"
+	}
+	place := path.Base(strings.ReplaceAll(file, `\`, "/"))
+	return frame{place + " " + steady(name), !library(name, file)}, true
+}
+
+// qualified is a frame whose name says where it is.
+func qualified(name string) frame {
+	if strings.ContainsAny(name, "$<") {
+		name = generated.ReplaceAllString(name, "$1$2")
+	}
+	return frame{steady(name), !library(name, "")}
+}
+
+// steady leaves out the numbers that compilers give: func1, $3, d__4.
+func steady(name string) string {
+	if !hasDigit(name) {
+		return name
+	}
+	return varies.ReplaceAllString(name, "$1")
+}
+
+func javaFile(line string) bool {
+	return strings.Contains(line, ".java") || strings.Contains(line, ".kt") || strings.Contains(line, ".scala") || strings.Contains(line, "(Native Method)") ||
+		strings.Contains(line, "(Unknown Source)") || strings.Contains(line, "(<generated>)")
+}
+
+// hasFrames reports whether lines are a stack trace.
+func hasFrames(lines []string) bool {
+	for range frames(lines) {
+		return true
+	}
+	return false
 }
 
 func match(re *regexp.Regexp, s string, m *[]string) bool {
