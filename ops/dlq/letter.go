@@ -89,7 +89,6 @@ func eventOf(layers []ops.Layer) string {
 
 // originOf is the function that failed, else the innermost producer that is named.
 func originOf(layers []ops.Layer) string {
-	l.Print = fingerprint(m, l.Sum)
 	for _, layer := range layers {
 		if layer.Failure != nil && layer.Failure.Function != "" {
 			return string(layer.Failure.Function)
