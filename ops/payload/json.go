@@ -57,12 +57,13 @@ func step(raw []byte, name string) (found []byte, ok bool) {
 	whole := true
 	switch raw[0] {
 	case '{':
-		whole = EachMember(raw, func(key, value []byte) bool {
-			if keyIs(key, name) {
-				found, ok = value, true
+		o := scanObject(raw)
+		for o.next() {
+			if keyIs(o.key, name) {
+				found, ok = o.value, true
 			}
-			return true
-		})
+		}
+		whole = o.end >= 0
 	case '[':
 		n, err := strconv.Atoi(name)
 		if err != nil || n < 0 {
@@ -83,52 +84,70 @@ func step(raw []byte, name string) (found []byte, ok bool) {
 // stops when f says false. It answers false when the bytes are not an object or
 // break before their end; what came before was given to f.
 func EachMember(object []byte, f func(key, value []byte) bool) bool {
-	return eachMember(object, f) >= 0
+	o := scanObject(object)
+	for o.next() {
+		if !f(o.key, o.value) {
+			return true
+		}
+	}
+	return o.end >= 0
 }
 
-// eachMember is EachMember, and says where the object ends or f stopped; -1 when
-// it breaks.
-func eachMember(object []byte, f func(key, value []byte) bool) int {
-	i := space(object, 0)
-	if i >= len(object) || object[i] != '{' {
-		return -1
+// objectScan stands on one member of an object after the other.
+type objectScan struct {
+	b          []byte
+	at         int // where the next member starts
+	key, value []byte
+	end        int // where the object ended; -1 as long as it did not
+}
+
+func scanObject(b []byte) objectScan {
+	o := objectScan{b: b, end: -1}
+	i := space(b, 0)
+	if i >= len(b) || b[i] != '{' {
+		o.at = len(b)
+		return o
 	}
-	i = space(object, i+1)
-	if i < len(object) && object[i] == '}' {
-		return i + 1
+	if o.at = space(b, i+1); o.at < len(b) && b[o.at] == '}' {
+		o.end = o.at + 1
 	}
-	for {
-		i = space(object, i)
-		if i >= len(object) || object[i] != '"' {
-			return -1
-		}
-		k := i
-		if i = skipString(object, i); i < 0 {
-			return -1
-		}
-		key := object[k+1 : i-1]
-		i = space(object, i)
-		if i >= len(object) || object[i] != ':' {
-			return -1
-		}
-		v := space(object, i+1)
-		if i = skip(object, v); i < 0 {
-			return -1
-		}
-		if !f(key, object[v:i]) {
-			return i
-		}
-		i = space(object, i)
-		switch {
-		case i >= len(object):
-			return -1
-		case object[i] == '}':
-			return i + 1
-		case object[i] != ',':
-			return -1
-		}
-		i++
+	return o
+}
+
+// next goes to the next member. It is false after the last one, and where the
+// object breaks.
+func (o *objectScan) next() bool {
+	if o.end >= 0 {
+		return false
 	}
+	b, k := o.b, o.at
+	i := key(b, k)
+	if i < 0 {
+		return false
+	}
+	// Between key and colon there is hardly ever a space.
+	e := i - 2
+	for b[e] != '"' {
+		e--
+	}
+	v := space(b, i)
+	if i = skip(b, v); i < 0 {
+		o.at = len(b)
+		return false
+	}
+	o.key, o.value = b[k+1:e], b[v:i]
+	i = space(b, i)
+	switch {
+	case i >= len(b):
+		o.at = i
+	case b[i] == '}':
+		o.at, o.end = i, i+1
+	case b[i] == ',':
+		o.at = space(b, i+1)
+	default:
+		o.at = len(b)
+	}
+	return true
 }
 
 // EachElement calls f with each element of an array, as EachMember does.
@@ -255,15 +274,18 @@ func Unquote(raw []byte) ([]byte, bool) {
 	if i < 0 {
 		return in, true
 	}
-	out := make([]byte, 0, len(in))
-	for i >= 0 {
-		out = append(out, in[:i]...)
+	out := append(make([]byte, 0, len(in)), in[:i]...)
+	for i < len(in) {
+		if in[i] != '\\' {
+			out = append(out, in[i])
+			i++
+			continue
+		}
 		var n int
 		out, n = unescape(out, in[i:])
-		in = in[i+n:]
-		i = indexEscape(in)
+		i += n
 	}
-	return append(out, in...), true
+	return out, true
 }
 
 func indexEscape(b []byte) int {
@@ -325,23 +347,19 @@ var hexDigit = func() (t [256]uint8) {
 
 // keyIs compares a key as it is written with a name.
 func keyIs(key []byte, name string) bool {
-	if len(key) < len(name) {
+	if len(key) == len(name) {
+		return string(key) == name
+	}
+	if len(key) < len(name) || len(name) == 0 || key[0] != name[0] && key[0] != '\\' || indexEscape(key) < 0 {
 		return false
 	}
-	if string(key) == name {
-		return true
-	}
-	if len(key) == len(name) || indexEscape(key) < 0 {
-		return false
-	}
-	quoted := make([]byte, 0, len(key)+2)
-	quoted = append(append(append(quoted, '"'), key...), '"')
+	quoted := append(append(append(make([]byte, 0, len(key)+2), '"'), key...), '"')
 	plain, ok := Unquote(quoted)
 	return ok && string(plain) == name
 }
 
 func space(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
 	return i

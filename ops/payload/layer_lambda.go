@@ -45,7 +45,8 @@ func readError(written []byte, failure *ops.Failure) {
 	if i := space(written, 0); i >= len(written) || written[i] != '{' {
 		return
 	}
-	members, _ := readMembers(written, nil)
+	var memory [8]member
+	members, _ := readMembers(written, memory[:0])
 	if m := find(members, "errorMessage"); m != nil {
 		failure.Message = str(m)
 	}
@@ -102,10 +103,13 @@ var lambdaDestination = layer{
 
 func openLambdaDestination(in *input) (ops.Layer, bool) {
 	context, request := in.raw("requestContext"), in.raw("requestPayload")
-	if len(context) == 0 || context[0] != '{' || request == nil || !in.valid || Text(context, "functionArn") == "" {
+	if len(context) == 0 || context[0] != '{' || request == nil || !in.valid {
 		return ops.Layer{}, false
 	}
 	failure := contextFailure(context, in.raw("responseContext"), in.text("timestamp"))
+	if failure.Function == "" {
+		return ops.Layer{}, false
+	}
 	readError(in.raw("responsePayload"), failure)
 	f := make(facts, 0, 8)
 	f.add("Error", failure.Message)
@@ -120,15 +124,16 @@ func openLambdaDestination(in *input) (ops.Layer, bool) {
 
 // contextFailure reads what all records of Lambda destinations have in common.
 func contextFailure(context, response []byte, at string) *ops.Failure {
-	count, _ := Field(context, "approximateInvokeCount")
-	attempts, err := strconv.Atoi(str(count))
+	var memory [8]member
+	members, _ := readMembers(context, memory[:0])
+	attempts, err := strconv.Atoi(str(find(members, "approximateInvokeCount")))
 	if err != nil || attempts < 0 {
 		attempts = 0
 	}
 	return &ops.Failure{
-		Function:  ops.ARN(Text(context, "functionArn")),
-		RequestID: Text(context, "requestId"),
-		Condition: Text(context, "condition"),
+		Function:  ops.ARN(str(find(members, "functionArn"))),
+		RequestID: str(find(members, "requestId")),
+		Condition: str(find(members, "condition")),
 		Attempts:  attempts,
 		Type:      Text(response, "functionError"),
 		At:        timeOf(at),

@@ -19,31 +19,35 @@ func openS3(in *input) (ops.Layer, bool) {
 	if len(records) == 0 || records[0] != '[' || !in.valid {
 		return ops.Layer{}, false
 	}
-	first, ok := Field(records, "0")
-	if !ok || !strings.HasSuffix(Text(first, "eventSource"), ":s3") {
-		return ops.Layer{}, false
-	}
-	s3, ok := Field(first, "s3")
-	if !ok {
-		return ops.Layer{}, false
-	}
-	l := ops.Layer{Event: Text(first, "eventName"), Origin: Text(s3, "bucket", "arn")}
-	bucket := Text(s3, "bucket", "name")
-	if l.Origin == "" && bucket != "" {
-		l.Origin = "arn:aws:s3:::" + bucket
-	}
+	var l ops.Layer
 	EachElement(records, func(_ int, record []byte) bool {
 		l.Parts = append(l.Parts, record)
 		return len(l.Parts) < maxParts
 	})
-	f := make(facts, 0, 8)
+	if len(l.Parts) == 0 {
+		return ops.Layer{}, false
+	}
+	var memory [16]member
+	first, _ := readMembers(l.Parts[0], memory[:0])
+	var memory3 [8]member
+	s3, end := readMembers(find(first, "s3"), memory3[:0])
+	if end < 0 || !strings.HasSuffix(str(find(first, "eventSource")), ":s3") {
+		return ops.Layer{}, false
+	}
+	bucket, object := find(s3, "bucket"), find(s3, "object")
+	name := Text(bucket, "name")
+	if l.Origin = Text(bucket, "arn"); l.Origin == "" && name != "" {
+		l.Origin = "arn:aws:s3:::" + name
+	}
+	l.Event = str(find(first, "eventName"))
+	f := make(facts, 0, 7)
 	f.add("Event", l.Event)
-	f.add("Bucket", bucket)
-	f.add("Key", objectKey(Text(s3, "object", "key")))
-	f.add("Version", Text(s3, "object", "versionId"))
-	size, _ := Field(s3, "object", "size")
+	f.add("Bucket", name)
+	f.add("Key", objectKey(Text(object, "key")))
+	f.add("Version", Text(object, "versionId"))
+	size, _ := Field(object, "size")
 	f.add("Bytes", str(size))
-	f.add("At", Text(first, "eventTime"))
+	f.add("At", str(find(first, "eventTime")))
 	if len(l.Parts) > 1 {
 		f.add("Records", strconv.Itoa(len(l.Parts)))
 	}

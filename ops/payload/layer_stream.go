@@ -22,23 +22,25 @@ var dynamoPointer = layer{
 	},
 }
 
-func openStreamPointer(in *input, member string, kind ops.PointerKind) (ops.Layer, bool) {
-	batch := in.raw(member)
+func openStreamPointer(in *input, name string, kind ops.PointerKind) (ops.Layer, bool) {
+	batch := in.raw(name)
 	if len(batch) == 0 || batch[0] != '{' || !in.valid {
 		return ops.Layer{}, false
 	}
 	failure := contextFailure(in.raw("requestContext"), in.raw("responseContext"), in.text("timestamp"))
+	var memory [8]member
+	info, _ := readMembers(batch, memory[:0])
 	p := &ops.Pointer{
 		Kind:     kind,
-		Stream:   ops.ARN(Text(batch, "streamArn")),
-		Shard:    Text(batch, "shardId"),
-		From:     Text(batch, "startSequenceNumber"),
-		To:       Text(batch, "endSequenceNumber"),
-		First:    timeOf(Text(batch, "approximateArrivalOfFirstRecord")),
-		Last:     timeOf(Text(batch, "approximateArrivalOfLastRecord")),
+		Stream:   ops.ARN(str(find(info, "streamArn"))),
+		Shard:    str(find(info, "shardId")),
+		From:     str(find(info, "startSequenceNumber")),
+		To:       str(find(info, "endSequenceNumber")),
+		First:    timeOf(str(find(info, "approximateArrivalOfFirstRecord"))),
+		Last:     timeOf(str(find(info, "approximateArrivalOfLastRecord"))),
 		Function: failure.Function,
 	}
-	size, _ := Field(batch, "batchSize")
+	size := find(info, "batchSize")
 	if n, err := strconv.Atoi(str(size)); err == nil && n > 0 {
 		p.Records = n
 	}

@@ -7,6 +7,8 @@
 package payload
 
 import (
+	"sync"
+
 	"kxops/ops"
 )
 
@@ -20,15 +22,15 @@ const (
 // nothing recognises is one layer "text" or "binary". The layers share their
 // bytes; they are to be read only.
 func Peel(m ops.Message) []ops.Layer {
-	in := input{message: &m, room: maxUnpacked}
-	in.read([]byte(m.Body))
-	out := make([]ops.Layer, 0, 4)
+	in := newInput(&m, []byte(m.Body))
+	defer in.drop()
+	out := make([]ops.Layer, 0, 3)
 	if len(m.Attributes) > 0 || len(m.System) > 0 {
 		for i := range layers {
 			if !layers[i].attributes {
 				continue
 			}
-			if l, ok := layers[i].open(&in); ok {
+			if l, ok := layers[i].open(in); ok {
 				l.Kind, l.Body = layers[i].name, in.body
 				out = append(out, l)
 			}
@@ -53,9 +55,9 @@ func (in *input) peel(out []ops.Layer) []ops.Layer {
 // PeelBytes is Peel for bytes without a message around them: a Binary attribute, a
 // record of a stream.
 func PeelBytes(b []byte) []ops.Layer {
-	in := input{message: &ops.Message{}, room: maxUnpacked}
-	in.read(b)
-	return in.peel(make([]ops.Layer, 0, 4))
+	in := newInput(&ops.Message{}, b)
+	defer in.drop()
+	return in.peel(make([]ops.Layer, 0, 3))
 }
 
 // Innermost is the last body: what is inside all wrappings that were recognised.
@@ -120,6 +122,28 @@ type member struct {
 	value []byte
 }
 
+// inputs are used again: a pile of 100,000 needs their members 100,000 times.
+var inputs = sync.Pool{New: func() any { return &input{members: make([]member, 0, 16)} }}
+
+func newInput(m *ops.Message, body []byte) *input {
+	in, ok := inputs.Get().(*input)
+	if !ok {
+		in = new(input)
+	}
+	in.message, in.room = m, maxUnpacked
+	in.read(body)
+	return in
+}
+
+// drop forgets the message and gives the input back.
+func (in *input) drop() {
+	clear(in.members[:cap(in.members)])
+	*in = input{members: in.members[:0]}
+	if cap(in.members) <= 256 {
+		inputs.Put(in)
+	}
+}
+
 func (in *input) read(body []byte) {
 	in.body, in.doc, in.members = body, trim(body), in.members[:0]
 	if in.is('{') {
@@ -179,11 +203,11 @@ func str(raw []byte) string {
 // readMembers reads an object's members, and where it ends: -1 when it breaks
 // before, then with what came before.
 func readMembers(object []byte, into []member) ([]member, int) {
-	end := eachMember(object, func(key, value []byte) bool {
-		into = append(into, member{key, value})
-		return true
-	})
-	return into, end
+	o := scanObject(object)
+	for o.next() {
+		into = append(into, member{o.key, o.value})
+	}
+	return into, o.end
 }
 
 // facts collects what is known; what is empty is not a fact.
