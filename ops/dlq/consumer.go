@@ -108,16 +108,16 @@ func (f failures) verdict(c consumer, now time.Time) (sentence string, good bool
 	if c.modified.IsZero() || f.sent.IsZero() && f.last.IsZero() {
 		return "", false
 	}
-	changed := fmt.Sprintf("%s was last changed %s ago", c.name(), spell(now.Sub(c.modified)))
+	changed := fmt.Sprintf("%s was last changed %s ago", c.name(), span(now.Sub(c.modified)))
 	switch {
 	case !f.last.IsZero() && c.modified.After(f.last):
-		return fmt.Sprintf("%s, after the newest failure (%s ago)", changed, spell(now.Sub(f.last))), true
+		return fmt.Sprintf("%s, after the newest failure (%s ago)", changed, span(now.Sub(f.last))), true
 	case f.sent.IsZero() || c.modified.Before(f.sent):
 		newest := f.last
 		if newest.IsZero() {
 			newest = f.sent
 		}
-		return fmt.Sprintf("%s, before the newest failure (%s ago): nothing suggests a fix", changed, spell(now.Sub(newest))), false
+		return fmt.Sprintf("%s, before the newest failure (%s ago): nothing suggests a fix", changed, span(now.Sub(newest))), false
 	}
 	return fmt.Sprintf("%s, while the newest of these letters were still tried: they may have failed on the new code too", changed), false
 }
@@ -240,8 +240,13 @@ func home(m ops.Message, producers []Producer) (to ops.ARN, why string) {
 	if source := m.Source(); source != "" {
 		return source, ""
 	}
-	if target := ops.ARN(m.Attributes["TARGET_ARN"].Text); target.Kind() != "" && (has(m, "RULE_ARN") || has(m, "SCHEDULE_ARN")) {
-		return target, ""
+	if has(m, "RULE_ARN") || has(m, "SCHEDULE_ARN") {
+		switch target := ops.ARN(m.Attributes["TARGET_ARN"].Text); target.Kind() {
+		case ops.KindQueue, ops.KindTopic, ops.KindFunction:
+			return target, ""
+		default:
+			return "", fmt.Sprintf("its target %q is nothing that kxops sends to", target)
+		}
 	}
 	layers := payload.Peel(m)
 	for _, l := range layers {

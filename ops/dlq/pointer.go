@@ -113,9 +113,9 @@ func (r *Range) age(now time.Time, keeps time.Duration) {
 	}
 	switch {
 	case !p.Last.IsZero() && !now.Before(p.Last.Add(keeps)):
-		r.Gone, r.Why = true, fmt.Sprintf("stream %s keeps records for %s, and the last of these arrived %s ago", p.Stream.Name(), spell(keeps), spell(now.Sub(p.Last)))
+		r.Gone, r.Why = true, fmt.Sprintf("stream %s keeps records for %s, and the last of these arrived %s ago", p.Stream.Name(), span(keeps), span(now.Sub(p.Last)))
 	case !r.TrimsAt.IsZero() && !now.Before(r.TrimsAt):
-		r.Why = fmt.Sprintf("the first of these records were trimmed %s ago; the rest follows", spell(now.Sub(r.TrimsAt)))
+		r.Why = fmt.Sprintf("the first of these records were trimmed %s ago; the rest follows", span(now.Sub(r.TrimsAt)))
 	}
 }
 
@@ -421,19 +421,4 @@ func isAre(n int) string {
 	return "are"
 }
 
-// spell says a duration as a person would, in its two largest units.
-func spell(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		if m := int(d.Minutes()) % 60; m != 0 {
-			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
-		}
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d d", int(d.Hours())/24)
-}
+func span(d time.Duration) string { return ops.Span(d.Seconds()) }
