@@ -218,8 +218,8 @@ func (d *Desk) settings(ctx context.Context, url string) (map[string]string, err
 	return out.Attributes, nil
 }
 
-// steady leaves out of a queue's attributes what changes by itself.
-func steady(attributes map[string]string) map[string]string {
+// lasting leaves out of a queue's attributes what changes by itself.
+func lasting(attributes map[string]string) map[string]string {
 	kept := maps.Clone(attributes)
 	maps.DeleteFunc(kept, func(name, _ string) bool {
 		return strings.HasPrefix(name, "Approximate") || name == string(sqstypes.QueueAttributeNameLastModifiedTimestamp)
@@ -234,7 +234,7 @@ func (d *Desk) seen(ctx context.Context, t ops.Target) (map[string]string, error
 	switch t.Kind {
 	case ops.KindQueue:
 		attributes, err := d.settings(ctx, t.URL)
-		return steady(attributes), err
+		return lasting(attributes), err
 	case ops.KindTopic:
 		out, err := d.sns.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: aws.String(string(t.ARN))})
 		if err != nil {
@@ -281,7 +281,7 @@ func (f *flight) checkFrom(ctx context.Context) {
 		return
 	}
 	f.from = attributes
-	p.Seen[p.From] = steady(attributes)
+	p.Seen[p.From] = lasting(attributes)
 	if to, most := redrivePolicy(attributes["RedrivePolicy"]); to != "" {
 		f.warn("%s has a redrive policy of its own: a message that was received more than %d times, looks included, moves on to %s", p.From.Name(), most, to.Name())
 	}
@@ -380,7 +380,7 @@ func (f *flight) checkQueue(ctx context.Context, t ops.Target, c *cargo) {
 		f.unknown("type, size limit and key of "+name, err)
 		return
 	}
-	f.plan.Seen[t.ARN] = steady(attributes)
+	f.plan.Seen[t.ARN] = lasting(attributes)
 	f.checkType(t, c, attributes["FifoQueue"] == "true")
 	if most, err := strconv.Atoi(attributes["MaximumMessageSize"]); err == nil {
 		f.checkSizes(name, c, most)
