@@ -137,27 +137,37 @@ func (f *lookFlags) check() error {
 // look says what looking costs, looks, and says what was seen. The pile is never
 // nil; with an error it holds what was read before it.
 func (b *bench) look(ctx context.Context, f lookFlags) (*dlq.Pile, error) {
-	l := dlq.Look{Limit: f.limit, Lease: time.Duration(f.lease)}
+	l := dlq.Look{Limit: enough(f.limit, b.queue), Lease: time.Duration(f.lease)}
 	b.say(costLines(b.queue, b.desk.Cost(b.queue, l))...)
 	bar := b.progressLine()
 	defer bar.end()
 	return b.desk.Look(ctx, b.queue, l, func(p ops.LookProgress) { bar.show(lookLine(p)) })
 }
 
+// enough is the limit of a look that is to see the whole queue: half as much again
+// as the queue says it holds. A look for more would take longer leases than needed.
+func enough(limit int, q ops.Queue) int {
+	const margin = 100
+	depth, ok := q.Depth().Value()
+	if !ok {
+		return limit
+	}
+	return min(limit, int(depth)+int(depth)/2+margin)
+}
+
 // say talks: one sentence a line on stderr, cleaned, for it may quote others.
 func (s *session) say(lines ...string) {
 	for _, l := range lines {
-		fmt.Fprintln(s.Err, oneLine(l))
+		fmt.Fprintln(s.Err, text.Clean(l))
 	}
 }
 
 // costLines is the peek budget, said before the first receive.
 func costLines(q ops.Queue, c ops.PeekCost) []string {
+	lines := []string{fmt.Sprintf("looking at %s: up to %s, about %s, %s", q.Name, countOf(c.Messages, "message"), countOf(c.Calls, "call"), dollars(c.USD))}
 	if c.FromMemory {
-		return []string{fmt.Sprintf("%s was looked at twice already: this is what was seen then", q.Name)}
+		lines[0] = fmt.Sprintf("%s was looked at twice already: this is what was seen then", q.Name)
 	}
-	lines := []string{fmt.Sprintf("looking at %s: up to %s for %s, about %s, $%.4f",
-		q.Name, countOf(c.Messages, "message"), ops.Span(c.Lease.Seconds()), countOf(c.Calls, "call"), c.USD)}
 	for _, w := range c.Warnings {
 		lines = append(lines, "  "+w)
 	}
@@ -182,6 +192,14 @@ func seenLine(q ops.Queue, seen int) string {
 		line += fmt.Sprintf(", which says it holds about %s", thousands(int(depth)))
 	}
 	return line
+}
+
+// dollars is an amount of USD; what is not worth a ten-thousandth is no zero.
+func dollars(usd float64) string {
+	if usd > 0 && usd < 0.0001 {
+		return "under $0.0001"
+	}
+	return fmt.Sprintf("$%.4f", usd)
 }
 
 // countOf is a count with its noun: "1 message", "1,204 messages".

@@ -43,7 +43,7 @@ func (s *session) dlqGroups(ctx context.Context, name string, f lookFlags, sel s
 		return err
 	}
 	defer b.leave(&err)
-	pile, lookErr := b.look(ctx, f)
+	pile, lookErr := b.lookAndRelease(ctx, f)
 	letters, err := b.selected(pile, sel.of(b.queue))
 	if err != nil {
 		return firstError(lookErr, err)
@@ -56,7 +56,6 @@ func (s *session) dlqGroups(ctx context.Context, name string, f lookFlags, sel s
 		p.groups(r)
 		err = s.printText(p.b.String())
 	}
-	b.say(seenLine(b.queue, len(pile.Letters())))
 	return firstError(err, lookErr)
 }
 

@@ -60,17 +60,38 @@ func (s *session) dlqPeek(ctx context.Context, name string, f lookFlags, sel sel
 		return err
 	}
 	defer b.leave(&err)
-	pile, lookErr := b.look(ctx, f)
-	letters, err := b.selected(pile, sel.of(b.queue))
-	if err != nil {
-		return firstError(lookErr, err)
+	pile, err := b.lookAndRelease(ctx, f)
+	letters, selectErr := b.selected(pile, sel.of(b.queue))
+	if selectErr != nil {
+		return firstError(err, selectErr)
 	}
 	if err := b.printLetters(pile, letters, raw); err != nil {
 		return err
 	}
-	b.sayHeld(pile)
-	b.say(seenLine(b.queue, len(pile.Letters())))
-	return lookErr
+	return err
+}
+
+// lookAndRelease looks and gives everything back before a word is printed: what
+// reads the output may be slow, and the messages are in memory. With an error the
+// pile has what was read before it.
+func (b *bench) lookAndRelease(ctx context.Context, f lookFlags) (*dlq.Pile, error) {
+	pile, err := b.look(ctx, f)
+	held, _ := pile.Held()
+	if held > 0 && ctx.Err() == nil { // when interrupted, leave gives them back
+		if releaseErr := pile.Release(ctx); err == nil && releaseErr != nil {
+			err = releaseErr
+		}
+	}
+	line := seenLine(b.queue, len(pile.Letters()))
+	if left, until := pile.Held(); left == 0 {
+		line += "; all given back"
+	} else if ctx.Err() != nil {
+		line += "; giving back " + thousands(left)
+	} else {
+		line += fmt.Sprintf("; still held: %s, back by themselves at %s UTC", thousands(left), stamp(until))
+	}
+	b.say(line)
+	return pile, err
 }
 
 // selected is what the selection means; none given means all that was looked at.
@@ -89,13 +110,6 @@ func (b *bench) selected(pile *dlq.Pile, sel ops.Selection) ([]ops.Letter, error
 		b.say(line)
 	}
 	return found.Letters, err
-}
-
-// sayHeld says what is still hidden from others while the output was written.
-func (b *bench) sayHeld(pile *dlq.Pile) {
-	if n, until := pile.Held(); n > 0 {
-		b.say(fmt.Sprintf("held %s, back at once (by themselves at %s)", countOf(n, "message"), stamp(until)))
-	}
 }
 
 func firstError(errs ...error) error {

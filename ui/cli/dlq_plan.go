@@ -430,5 +430,5 @@ func costText(x ops.Plan) string {
 	if x.ETA > 0 {
 		took = "about " + ops.Span(max(x.ETA, 1))
 	}
-	return fmt.Sprintf("%s, about %s, $%.4f", took, countOf(x.Calls, "call"), x.USD)
+	return fmt.Sprintf("%s, about %s, %s", took, countOf(x.Calls, "call"), dollars(x.USD))
 }

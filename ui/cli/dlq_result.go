@@ -177,8 +177,8 @@ func stateText(s ops.RunState) (word, color string) {
 // result is the result card.
 func (p *printer) result(r resultReport) {
 	word, color := stateText(r.State)
-	p.line(p.paint("1", string(r.Verb)+" "+r.ID) + ": " + p.paint(color, word) + fmt.Sprintf(", took %s, %s, $%.4f",
-		took(time.Duration(r.TookS*float64(time.Second))), countOf(r.Calls, "call"), r.USD))
+	p.line(p.paint("1", string(r.Verb)+" "+r.ID) + ": " + p.paint(color, word) + fmt.Sprintf(", took %s, %s, %s",
+		took(time.Duration(r.TookS*float64(time.Second))), countOf(r.Calls, "call"), dollars(r.USD)))
 	count := func(name string, n int, why string) {
 		if n > 0 {
 			p.folded(fmt.Sprintf("  %-9s ", name), strings.TrimSuffix(thousands(n)+"  "+why, "  "))

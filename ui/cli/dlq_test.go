@@ -95,7 +95,7 @@ func TestPlanText(t *testing.T) {
   to        queue orders: 2 messages
   messages  2: cause Timeout-4c1e
   pace      50 messages a second; canary of 1, 10, 100 first, 30s each, halts above 5 % returned
-  takes     about 1s, about 5 calls, $0.0000
+  takes     about 1s, about 5 calls, under $0.0001
   because   ticket 7
   consumer  orders-worker, enabled
 steps
@@ -308,7 +308,7 @@ func TestProgressText(t *testing.T) {
 func TestCostLines(t *testing.T) {
 	q := ops.Queue{Name: "orders-dlq"}
 	got := costLines(q, ops.PeekCost{Messages: 1000, Lease: 30 * time.Second, Calls: 200, USD: 0.00008, Warnings: []string{"raises the receive count"}})
-	want := []string{"looking at orders-dlq: up to 1,000 messages for 30s, about 200 calls, $0.0001", "  raises the receive count"}
+	want := []string{"looking at orders-dlq: up to 1,000 messages, about 200 calls, under $0.0001", "  raises the receive count"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"kxops/labs/sandbox"
+)
+
+// deadQueue is the script command "deadqueue NAME GROUP=COUNT…": a queue NAME and
+// its dead-letter queue NAME-dlq (with .fifo behind both where NAME ends so), and
+// in it COUNT messages of each GROUP, put there by SQS's own redrive policy. Each
+// body has its group as event type and a token GROUP-N, so that every message can be told.
+func deadQueue(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: deadqueue NAME GROUP=COUNT…")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	q, err := newDeadQueue(ctx, scriptQueues(ts), args[0])
+	ts.Check(err)
+	for _, a := range args[1:] {
+		group, count, _ := strings.Cut(a, "=")
+		n, err := strconv.Atoi(count)
+		ts.Check(err)
+		var bodies []string
+		for i := range n {
+			bodies = append(bodies, deadBody(group, i))
+		}
+		_, err = q.fill(ctx, group, bodies)
+		ts.Check(err)
+	}
+}
+
+// deadBody is a body that tells its group by its event type and its shape.
+func deadBody(group string, i int) string {
+	return fmt.Sprintf(`{"eventType":%q,"of_%s":{"%s":1},"token":"%s-%d"}`, group, group, group, group, i)
+}
+
+// depthIs is the script command "depth QUEUE VISIBLE IN-FLIGHT".
+func depthIs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: depth QUEUE VISIBLE IN-FLIGHT")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	out, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: address(ctx, ts, client, args[0]), AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
+	})
+	ts.Check(err)
+	visible, flying := out.Attributes["ApproximateNumberOfMessages"], out.Attributes["ApproximateNumberOfMessagesNotVisible"]
+	if visible != args[1] || flying != args[2] {
+		ts.Fatalf("%s holds %s visible and %s in flight, want %s and %s", args[0], visible, flying, args[1], args[2])
+	}
+}
+
+// waitHeld is the script command "waitheld QUEUE": until somebody holds messages of it.
+func waitHeld(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitheld QUEUE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	url := address(ctx, ts, client, args[0])
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		out, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
+		ts.Check(err)
+		if out.Attributes["ApproximateNumberOfMessagesNotVisible"] != "0" {
+			return
+		}
+	}
+}
+
+// send is the script command "send QUEUE BODY": one more message.
+func send(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: send QUEUE BODY")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	_, err := client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: address(ctx, ts, client, args[0]), MessageBody: aws.String(args[1])})
+	ts.Check(err)
+}
+
+func scriptQueues(ts *testscript.TestScript) *sqs.Client {
+	return sqs.NewFromConfig((*ts.Value(sandboxKey{}).(**sandbox.Sandbox)).Config())
+}
+
+func address(ctx context.Context, ts *testscript.TestScript, client *sqs.Client, name string) *string {
+	out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String(name)})
+	ts.Check(err)
+	return out.QueueUrl
+}
+
+// deadPair is a queue and its dead-letter queue in the sandbox.
+type deadPair struct {
+	sqs            *sqs.Client
+	name, dlq      string
+	url, dlqURL    *string
+	fifo           bool
+	sent, attempts int
+}
+
+func newDeadQueue(ctx context.Context, client *sqs.Client, name string) (*deadPair, error) {
+	base, fifo := strings.CutSuffix(name, ".fifo")
+	q := &deadPair{sqs: client, name: name, dlq: base + "-dlq", fifo: fifo}
+	attributes := map[string]string{"VisibilityTimeout": "60"}
+	if fifo {
+		q.dlq += ".fifo"
+		attributes["FifoQueue"] = "true"
+	}
+	out, err := client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String(q.dlq), Attributes: attributes})
+	if err != nil {
+		return nil, err
+	}
+	q.dlqURL = out.QueueUrl
+	attributes["RedrivePolicy"] = fmt.Sprintf(`{"deadLetterTargetArn":"arn:aws:sqs:%s:%s:%s","maxReceiveCount":"1"}`, sandbox.HomeRegion, sandbox.Account, q.dlq)
+	if out, err = client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String(name), Attributes: attributes}); err != nil {
+		return nil, err
+	}
+	q.url = out.QueueUrl
+	return q, nil
+}
+
+// fill sends the bodies to the queue and receives them until SQS has moved them
+// to the dead-letter queue. It returns the message ids, which the move keeps.
+func (q *deadPair) fill(ctx context.Context, group string, bodies []string) (ids []string, err error) {
+	for _, body := range bodies {
+		in := &sqs.SendMessageInput{QueueUrl: q.url, MessageBody: aws.String(body)}
+		if q.fifo {
+			in.MessageGroupId, in.MessageDeduplicationId = aws.String(group), aws.String(fmt.Sprintf("%s-%d", group, q.sent))
+		}
+		q.sent++
+		out, err := q.sqs.SendMessage(ctx, in)
+		if err != nil {
+			return ids, err
+		}
+		ids = append(ids, aws.ToString(out.MessageId))
+	}
+	for empty := 0; empty < 2; {
+		out, err := q.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: q.url, MaxNumberOfMessages: 10, VisibilityTimeout: 60})
+		if err != nil {
+			return ids, err
+		}
+		if len(out.Messages) == 0 {
+			empty++
+			continue
+		}
+		empty = 0
+		for _, m := range out.Messages {
+			if _, err := q.sqs.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: q.url, ReceiptHandle: m.ReceiptHandle}); err != nil {
+				return ids, err
+			}
+		}
+	}
+	return ids, nil
+}
+
+// The script command itself is checked: what it says is in the queue is there.
+func TestDeadQueueIsFilled(t *testing.T) {
+	sb, err := sandbox.New(sandbox.Options{Live: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sb.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for _, name := range []string{"a", "b.fifo"} {
+		q, err := newDeadQueue(ctx, sqs.NewFromConfig(sb.Config()), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, err := q.fill(ctx, "x", []string{"1", "2", "3"})
+		if err != nil || len(ids) != 3 {
+			t.Fatalf("%v, %v", ids, err)
+		}
+		out, err := q.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: q.dlqURL, MaxNumberOfMessages: 10, WaitTimeSeconds: 1, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"All"}})
+		if err != nil || len(out.Messages) == 0 {
+			t.Fatalf("%s: %v, %v", name, out, err)
+		}
+		if got := out.Messages[0].Attributes["DeadLetterQueueSourceArn"]; !strings.HasSuffix(got, ":"+name) {
+			t.Errorf("%s: dead letters come from %q", name, got)
+		}
+	}
+}
