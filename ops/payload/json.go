@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"strconv"
@@ -269,10 +270,15 @@ func Unquote(raw []byte) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != '"' || skipString(raw, 0) != len(raw) {
 		return nil, false
 	}
+	return unquote(raw), true
+}
+
+// unquote is Unquote for a string that was read already.
+func unquote(raw []byte) []byte {
 	in := raw[1 : len(raw)-1]
-	i := indexEscape(in)
+	i := bytes.IndexByte(in, '\\')
 	if i < 0 {
-		return in, true
+		return in
 	}
 	out := append(make([]byte, 0, len(in)), in[:i]...)
 	for i < len(in) {
@@ -285,16 +291,7 @@ func Unquote(raw []byte) ([]byte, bool) {
 		out, n = unescape(out, in[i:])
 		i += n
 	}
-	return out, true
-}
-
-func indexEscape(b []byte) int {
-	for i := range b {
-		if b[i] == '\\' {
-			return i
-		}
-	}
-	return -1
+	return out
 }
 
 // unescape adds what the escape at the start of b means, and says how long it is.
@@ -350,7 +347,7 @@ func keyIs(key []byte, name string) bool {
 	if len(key) == len(name) {
 		return string(key) == name
 	}
-	if len(key) < len(name) || len(name) == 0 || key[0] != name[0] && key[0] != '\\' || indexEscape(key) < 0 {
+	if len(key) < len(name) || len(name) == 0 || key[0] != name[0] && key[0] != '\\' || bytes.IndexByte(key, '\\') < 0 {
 		return false
 	}
 	quoted := append(append(append(make([]byte, 0, len(key)+2), '"'), key...), '"')
@@ -466,11 +463,11 @@ const (
 )
 
 // marks has the high bit of each byte that ends a run of plain text: a quote, a
-// backslash, a control character. Only the lowest mark is certain.
+// backslash, a control character. Only the lowest mark is certain. In each term a
+// byte below 0x80 borrows, and so gets its high bit, when it is one of these only.
 func marks(w uint64) uint64 {
-	quote := w ^ ones*'"'
-	slash := w ^ ones*'\\'
-	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & highs
+	quote, slash := w^ones*'"', w^ones*'\\'
+	return ((quote - ones) | (slash - ones) | (w - ones*0x20)) &^ w & highs
 }
 
 func skipString(b []byte, i int) int {

@@ -19,7 +19,7 @@ func openS3(in *input) (ops.Layer, bool) {
 	if len(records) == 0 || records[0] != '[' || !in.valid {
 		return ops.Layer{}, false
 	}
-	var l ops.Layer
+	l := ops.Layer{Parts: make([][]byte, 0, 1)}
 	EachElement(records, func(_ int, record []byte) bool {
 		l.Parts = append(l.Parts, record)
 		return len(l.Parts) < maxParts

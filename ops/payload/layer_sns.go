@@ -24,12 +24,11 @@ func openSNS(in *input) (ops.Layer, bool) {
 // snsNotification reads the members of a notification, which an envelope and a
 // function's event have in common.
 func snsNotification(members []member, topic string) (ops.Layer, bool) {
-	inside, ok := Unquote(find(members, "Message"))
-	kind := str(find(members, "Type"))
-	if !ok || kind == "" {
+	inside, kind := find(members, "Message"), str(find(members, "Type"))
+	if len(inside) == 0 || inside[0] != '"' || kind == "" {
 		return ops.Layer{}, false
 	}
-	l := ops.Layer{Origin: topic, Body: inside}
+	l := ops.Layer{Origin: topic, Body: unquote(inside)}
 	f := make(facts, 0, 6)
 	f.add("Topic", topic)
 	f.add("Subject", str(find(members, "Subject")))

@@ -188,7 +188,8 @@ func find(members []member, name string) []byte {
 	return nil
 }
 
-// str is the text of a raw string, or a number or word as it is written; "" for null.
+// str is the text of a raw string that was read before, or a number or word as it
+// is written; "" for null.
 func str(raw []byte) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
@@ -196,8 +197,7 @@ func str(raw []byte) string {
 	if raw[0] != '"' {
 		return string(raw)
 	}
-	s, _ := Unquote(raw)
-	return string(s)
+	return string(unquote(raw))
 }
 
 // readMembers reads an object's members, and where it ends: -1 when it breaks
