@@ -129,7 +129,7 @@ func code(parts ...string) string {
 }
 
 // label is the part of a key that a person knows again: the error's type without its
-// package, or the first words.
+// package, or the first words that do not vary.
 func label(words ...string) string {
 	for _, w := range words {
 		if !strings.Contains(w, " ") {
@@ -137,27 +137,34 @@ func label(words ...string) string {
 			w = w[strings.LastIndexAny(strings.TrimRight(w, "./$"), "./$")+1:]
 		}
 		var b strings.Builder
-		upper := false
-		for _, r := range w {
-			switch {
-			case r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9':
-				if upper && b.Len() > 0 && r >= 'a' && r <= 'z' {
-					r -= 'a' - 'A'
-				}
-				upper = false
-				b.WriteRune(r)
-			default:
-				upper = true
+		for _, word := range strings.FieldsFunc(w, func(r rune) bool { return r == ' ' || r == '-' || r == '_' || r == ':' || r == '.' }) {
+			if strings.Contains(word, "<") {
+				continue
 			}
-			if b.Len() >= 24 {
+			name := strings.Map(keyLetter, word)
+			if b.Len() > 0 && b.Len()+len(name) > maxLabel {
 				break
 			}
+			if b.Len() > 0 && name != "" {
+				name = strings.ToUpper(name[:1]) + name[1:]
+			}
+			b.WriteString(name[:min(len(name), maxLabel)])
 		}
 		if b.Len() > 0 {
 			return b.String()
 		}
 	}
 	return "letters"
+}
+
+// maxLabel bounds what is typed before the code.
+const maxLabel = 32
+
+func keyLetter(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+		return r
+	}
+	return -1
 }
 
 func statedTitle(e evidence) string {

@@ -13,8 +13,8 @@ import (
 // stated makes type, masked message and first own frame of a reason as a producer wrote it.
 func stated(f ops.Failure) (kind, text, frame string) {
 	kind, message, stack := unfold(f)
-	if kind == "" && message == "" {
-		kind = f.Condition
+	if message == "" && (kind == "" || vague[kind]) {
+		kind = first(f.Condition, kind) // RetryAttemptsExhausted: the reason is in the function's log
 	}
 	if kind != "" {
 		message = strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(message, kind), ":"))
