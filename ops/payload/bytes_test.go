@@ -30,6 +30,7 @@ func TestEnvelopesGiveBackTheirBytes(t *testing.T) {
 			continue // packing takes most of the time
 		}
 		carries(t, as64(packGzip(text, "", doc)), "gzip", text+doc)
+		carries(t, as64(append(packZstd(text), packZstd(doc)...)), "zstd", text+doc)
 		carries(t, as64(packZstd(text+orderJSON)), "zstd", text+orderJSON) // nothing at all packs to less than is tried
 	}
 }
@@ -136,6 +137,16 @@ func TestWhatIsNotBase64(t *testing.T) {
 	for _, text := range []string{as64(orderJSON) + "\n", strings.TrimRight(as64(`{"a":1,"b":22}`), "="), "eyJ1cmwiOiJodHRwczovL34_Pz8_In0"} {
 		if got := kinds(Peel(ops.Message{Body: text})); got[0] != "base64" || got[1] != "JSON" {
 			t.Errorf("%s is taken for %v", text, got)
+		}
+	}
+}
+
+func TestWhatBase64Holds(t *testing.T) {
+	for text, kind := range map[string]string{
+		"{\"a\":1}\n{\"a\":2}\n": "JSON lines", "<order id=\"1\"/>": "text", as64(orderJSON): "base64", quote(orderJSON): "JSON in JSON", "[1,2,3,4,5,6,7]": "JSON",
+	} {
+		if got := kinds(Peel(ops.Message{Body: as64(text)})); got[0] != "base64" || got[1] != kind {
+			t.Errorf("%q in base64 is taken for %v", text, got)
 		}
 	}
 }

@@ -56,13 +56,23 @@ func recognisable(b []byte) bool {
 	if magicOf(b) != "" {
 		return true
 	}
-	switch i := space(b, 0); {
-	case i == len(b):
+	doc := trim(b)
+	if len(doc) == 0 {
 		return false
-	case b[i] == '{' || b[i] == '[':
-		return Valid(b)
 	}
-	return sentence(b)
+	switch doc[0] {
+	case '{', '[': // one document, or the first of several
+		return skip(doc, 0) > 0
+	case '"':
+		return Valid(doc)
+	case '<':
+		return doc[len(doc)-1] == '>' && utf8.Valid(doc) && !control(doc)
+	}
+	if sentence(doc) {
+		return true
+	}
+	_, again := decodeBase64(doc)
+	return again
 }
 
 // sentence reports whether b is text of several words in printable characters. 18

@@ -55,7 +55,10 @@ func openStreamPointer(in *input, name string, kind ops.PointerKind) (ops.Layer,
 	f.add("From", p.From)
 	f.add("To", p.To)
 	f.contextOf(failure)
-	l := ops.Layer{Failure: failure, Pointer: p, Origin: string(p.Stream)}
+	l := ops.Layer{Pointer: p, Origin: string(p.Stream)}
+	if failure.Function != "" || failure.Condition != "" { // else it says where, not why
+		l.Failure = failure
+	}
 	if data := in.raw("payload"); data != nil { // only S3 destinations have it
 		l.Body = data
 		if inside, ok := Unquote(data); ok {
