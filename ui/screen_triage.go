@@ -351,6 +351,17 @@ func sortPile(ctx context.Context, pile Pile, all []ops.Letter, pass func(ops.Le
 		}
 	}
 	out.causes = pile.Groups(kept)
+	for _, g := range out.causes {
+		if len(g.Keys) < 2 {
+			continue
+		}
+		var rows []int32 // several shapes were folded into one group; the letters keep their own keys
+		for _, key := range g.Keys {
+			rows = append(rows, out.rowsOf[key]...)
+		}
+		slices.Sort(rows)
+		out.rowsOf[g.Cause.Key] = rows
+	}
 	return out, nil
 }
 
