@@ -20,7 +20,7 @@ var errNotYet = errors.New("CONTRACT STUB: being written")
 
 const (
 	defaultLimit   = 1000
-	defaultWorkers = 8
+	defaultWorkers = 16
 	mostWorkers    = 64
 	shortestLease  = 30 * time.Second // by default
 	// receiveTime is what one receive may take on a slow line: it sizes the lease.
@@ -52,7 +52,7 @@ type Look struct {
 	Limit   int           // messages wanted, 0: 1,000
 	Hold    int           // messages leased at the same time at most, 0: the limit. A look never holds more, so it ends there.
 	Lease   time.Duration // 0: as long as the look is expected to take, at least 30 s
-	Workers int           // receives in the air, 0: 8
+	Workers int           // receives in the air, 0: 16
 	Again   bool          // look even where this run has looked twice already
 }
 

@@ -3,6 +3,7 @@ package dlq
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ const (
 	// blockMessages and blockBytes bound what is compressed together: enough for
 	// messages of one kind to share their words, little enough to open one in a
 	// millisecond.
-	blockMessages = 64
+	blockMessages = 128
 	blockBytes    = 256 << 10
 )
 
@@ -65,9 +66,30 @@ type block struct {
 	ends  []int
 }
 
+// ticket is a receipt handle. Those of SQS are some 400 letters of base64, which
+// take a quarter less room as what they stand for; any other is kept as it is.
+type ticket string
+
+func ticketOf(handle string) ticket {
+	if raw, err := base64.StdEncoding.DecodeString(handle); err == nil && base64.StdEncoding.EncodeToString(raw) == handle {
+		return ticket(append([]byte{1}, raw...))
+	}
+	return ticket(append([]byte{0}, handle...))
+}
+
+func (t ticket) handle() string {
+	switch {
+	case t == "":
+		return ""
+	case t[0] == 1:
+		return base64.StdEncoding.EncodeToString([]byte(t[1:]))
+	}
+	return string(t[1:])
+}
+
 // lease is what is needed to give a message back. Times are Unix nanoseconds: there are many.
 type lease struct {
-	handle          string
+	handle          ticket
 	received, until int64
 	turn            int // in the order of receiving
 }
@@ -181,7 +203,7 @@ func (p *Pile) message(b block, slot int) (ops.Message, bool) {
 	}
 	m.Queue = p.queue.ARN
 	if l, ok := p.held[m.ID]; ok {
-		m.Handle, m.Until = l.handle, time.Unix(0, l.until).UTC()
+		m.Handle, m.Until = l.handle.handle(), time.Unix(0, l.until).UTC()
 	}
 	return m, true
 }
@@ -215,7 +237,7 @@ func (p *Pile) add(m ops.Message) (isNew bool) {
 	id := letter.ID
 	if m.Handle != "" {
 		p.turns++
-		p.hold(id, lease{strings.Clone(m.Handle), m.At.UnixNano(), m.Until.UnixNano(), p.turns})
+		p.hold(id, lease{ticketOf(m.Handle), m.At.UnixNano(), m.Until.UnixNano(), p.turns})
 	}
 	p.fresh[id] = letter
 	if _, ok := p.places[id]; ok {
@@ -409,7 +431,7 @@ func (p *Pile) end(at time.Time) {
 
 // codec is shared: EncodeAll and DecodeAll may be called concurrently.
 var codec = sync.OnceValues(func() (*zstd.Encoder, *zstd.Decoder) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(true), zstd.WithLowerEncoderMem(true))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(true), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(blockBytes))
 	if err != nil {
 		panic(fmt.Sprintf("dlq: options of the compressor: %v", err)) // constants: cannot happen
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	leaseWorkers = 8 // batches in the air
-	leaseRounds  = 8 // how often a batch is tried
+	leaseWorkers = 16 // batches in the air
+	leaseRounds  = 8  // how often a batch is tried
 	// leaseMargin keeps an extension under the 12 h that SQS allows in all.
 	leaseMargin = time.Minute
 )
@@ -132,7 +132,7 @@ func (d *Desk) changeOnce(ctx context.Context, p *Pile, batch []loan, to func(lo
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &p.queue.URL}
 	for i, l := range batch {
 		in.Entries = append(in.Entries, types.ChangeMessageVisibilityBatchRequestEntry{
-			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: aws.String(l.handle), VisibilityTimeout: int32(to(l) / time.Second)})
+			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: aws.String(l.handle.handle()), VisibilityTimeout: int32(to(l) / time.Second)})
 	}
 	out, err := d.once.ChangeMessageVisibilityBatch(ctx, in)
 	var gone *types.QueueDoesNotExist
