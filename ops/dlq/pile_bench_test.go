@@ -65,8 +65,8 @@ func (o orders) message(i int, now time.Time) ops.Message {
 	}
 }
 
-// heap is what is alive.
-func heap() uint64 {
+// liveHeap is what is alive.
+func liveHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
@@ -79,7 +79,7 @@ func browsed(t testing.TB, n int) (p *Pile, bytes int64, mega float64) {
 	t.Helper()
 	o := orders{rand.New(rand.NewPCG(3, 4))}
 	desk := New(Options{Config: aws.Config{Region: "eu-west-1"}, Now: func() time.Time { return night }})
-	before := heap()
+	before := liveHeap()
 	p = newPile(desk, ops.Queue{ARN: "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", Name: "orders-dlq", Retention: ops.MaxRetention})
 	for i := range n {
 		m := o.message(i, night)
@@ -90,7 +90,7 @@ func browsed(t testing.TB, n int) (p *Pile, bytes int64, mega float64) {
 	if got := len(p.Letters()); got != n {
 		t.Fatalf("%d letters", got)
 	}
-	mega = (float64(heap()) - float64(before)) / 1e6
+	mega = (float64(liveHeap()) - float64(before)) / 1e6
 	runtime.KeepAlive(p)
 	return p, bytes, mega
 }
