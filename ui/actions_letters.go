@@ -118,8 +118,40 @@ func letterActions() []Action {
 		{
 			ID: "cancel", Keys: []string{"c"}, Title: "cancel",
 			Help:    "Cancels the operation: it finishes what is in hand and gives the rest back.",
-			Enabled: onRun,
-			Run:     func(a *App, _ string) tea.Cmd { return a.cancelRun() },
+			Enabled: canCancel,
+			Run: func(a *App, _ string) tea.Cmd {
+				if s, ok := a.top().(*tasks); ok {
+					return s.askCancel(a)
+				}
+				return a.cancelRun()
+			},
+		},
+		{
+			ID: "tasks", Keys: []string{"N"}, Title: "move tasks",
+			Help:    "Shows SQS's own move tasks of the queue: both counters, the reason of a failure.",
+			Enabled: canPlanQueue,
+			Run:     func(a *App, _ string) tea.Cmd { return a.open(newTasks(a.work.desk, a.queueOf())) },
+		},
+		{
+			ID: "edit", Keys: []string{"e"}, Title: "edit",
+			Help:    "Opens the letter in $EDITOR, then plans sending the corrected one and archiving the original.",
+			Enabled: canEdit,
+			Run: func(a *App, _ string) tea.Cmd {
+				s := a.triage()
+				return s.editText(a, s.reader.msg, nil)
+			},
+		},
+		{
+			ID: "fetch", Keys: []string{"F"}, Title: "fetch data",
+			Help:    "Reads the data that the letter only points to: a range of a stream, an object.",
+			Enabled: hasPointer,
+			Run:     func(a *App, _ string) tea.Cmd { return a.triage().fetch(a) },
+		},
+		{
+			ID: "poison", Keys: []string{"B"}, Title: "poison record",
+			Help:    "Finds the record of a stream that makes the function fail, by running it on halves of the range.",
+			Enabled: hasStreamPointer,
+			Run:     func(a *App, _ string) tea.Cmd { return a.triage().askPoison(a) },
 		},
 		{
 			ID: "hit", Keys: []string{"n"}, Title: "next hit",
@@ -289,16 +321,18 @@ func (r *reader) foldAll() {
 // Hints of the screens about dead letters.
 func (s *triage) Hints() []string {
 	if s.focus == paneMessage {
-		return []string{"open", "redrive", "raw", "fold", "filter", "hit", "edit", "fetch", "back", "help"}
+		return []string{"open", "fetch", "poison", "redrive", "raw", "fold", "filter", "hit", "edit", "back", "help"}
 	}
 	return []string{"open", "redrive", "look", "release", "mark", "mark-all", "filter", "archive", "edit", "keep", "unlock", "back", "help"}
 }
 
 func (m *message) Hints() []string {
-	return []string{"next", "raw", "fold", "fold-all", "filter", "hit", "fetch", "redrive", "edit", "back", "help"}
+	return []string{"next", "raw", "fetch", "poison", "filter", "hit", "fold", "fold-all", "redrive", "edit", "back", "help"}
 }
 
-func (s *dead) Hints() []string { return []string{"open", "operations", "keep", "filter", "help"} }
+func (s *dead) Hints() []string {
+	return []string{"open", "operations", "tasks", "keep", "filter", "help"}
+}
 
 // queueOf is the dead-letter queue that an action is about.
 func (a *App) queueOf() *ops.Queue {
@@ -324,6 +358,13 @@ func canChange(a *App) (bool, string) {
 		return false, why
 	}
 	return a.work.access().Change, "this session is read-only; " + a.keyOf("unlock") + " unlocks changes for ten minutes"
+}
+
+func canCancel(a *App) (bool, string) {
+	if s, ok := a.top().(*tasks); ok {
+		return s.running() != nil, "no move task is running"
+	}
+	return onRun(a)
 }
 
 // canPlan: planning only reads, so it needs no unlock.

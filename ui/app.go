@@ -174,6 +174,18 @@ func (a *App) updateWork(msg tea.Msg) tea.Cmd {
 		a.released(msg)
 	case startedMsg:
 		return a.started(msg)
+	case editedMsg:
+		return a.edited(msg)
+	case pointedMsg:
+		a.pointed(msg)
+	case tasksReadMsg:
+		return a.tasksRead(msg)
+	case tasksAgainMsg:
+		if !msg.screen.left {
+			return msg.screen.readCmd(a)
+		}
+	case taskCancelledMsg:
+		return a.taskCancelled(msg)
 	case plannedMsg:
 		msg.dialog.planned(a, msg)
 	case unlockedMsg:

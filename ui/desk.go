@@ -55,6 +55,15 @@ type Desk interface {
 	Resolve(ctx context.Context, p ops.Pointer) (PointerData, error)
 	// Fetch reads it. It changes nothing.
 	Fetch(ctx context.Context, p ops.Pointer) (PointerData, error)
+	// Poison finds the record that makes the consumer fail, by running the consumer
+	// on halves of the range: an act, which needs access to change. say may be called
+	// from any goroutine.
+	Poison(ctx context.Context, p ops.Pointer, say func(string)) (Record, error)
+
+	// Draft writes a message as text that can be edited; Edited reads it back. The
+	// error of Edited says which line is wrong.
+	Draft(m ops.Message) ([]byte, error)
+	Edited(m ops.Message, text []byte) (ops.Message, error)
 }
 
 // Access is how much may be done with an account.

@@ -260,6 +260,16 @@ func (d *deskOfValues) Poison(_ context.Context, p ops.Pointer, say func(string)
 	return Record{Sequence: "4902", Key: "c-2", Data: []byte(`{"amount":null}`)}, nil
 }
 
+func (d *deskOfValues) Draft(m ops.Message) ([]byte, error) { return []byte(m.Body), nil }
+
+func (d *deskOfValues) Edited(m ops.Message, text []byte) (ops.Message, error) {
+	if !json.Valid(text) {
+		return m, errors.New("line 1: no JSON any more")
+	}
+	m.Body = string(text)
+	return m, nil
+}
+
 // pileOfValues is one look.
 type pileOfValues struct {
 	d       *deskOfValues

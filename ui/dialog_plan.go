@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"kxops/ops"
+	"kxops/ui/body"
 	"kxops/ui/text"
 )
 
@@ -25,6 +26,7 @@ type planDialog struct {
 	planning bool
 	starting bool
 	gen      int
+	changes  []body.Change // edit: what was changed
 }
 
 // planMost bounds the reading that a plan needs.
@@ -112,6 +114,7 @@ func (d *planDialog) tell(w *writer) {
 	for _, s := range p.CannotUndo {
 		w.field("not undone", s, w.l.ticket)
 	}
+	writeChanges(w, d.changes)
 	if len(p.Changes) > 0 {
 		w.head("what cannot be kept of the messages")
 		for _, x := range p.Changes {

@@ -214,7 +214,7 @@ func (a *App) drawCrumbs(c *text.Canvas, l light) {
 	}
 	left := []segment{{text.Cut(crumbs, c.Width()*2/3), l.accent, 0}}
 	var right []segment
-	if s, ok := a.top().(lister); ok {
+	if s, ok := a.top().(lister); ok && a.dialog == nil {
 		right = listSegments(s, l)
 	}
 	drawSegments(c, left, right)

@@ -28,6 +28,9 @@ func openConsole(t *testing.T, o Options, width, height int) *console {
 	c := &console{t: t, app: New(o)}
 	c.app.work.clock = func() time.Time { return c.wall }
 	c.wall = sampleNow
+	if b, ok := o.Backend.(accountWithDesk); ok && b.desk != nil {
+		b.desk.clock = func() time.Time { return c.wall }
+	}
 	t.Cleanup(c.app.end)
 	t.Cleanup(c.app.work.end)
 	c.app.Update(tea.WindowSizeMsg{Width: width, Height: height})

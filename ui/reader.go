@@ -24,6 +24,8 @@ type reader struct {
 	raw    bool
 	needle string
 
+	pointer *pointerLook // where its data is elsewhere and was asked about
+
 	cursor, top int
 	page        int
 	above       int // lines above the body, at the last draw
@@ -87,14 +89,14 @@ func (r *reader) opened(msg letterOpenedMsg, letter ops.Letter) {
 		kind = r.tabs[r.at].title
 	}
 	r.letter, r.msg, r.tabs, r.gone = letter, msg.msg, msg.tabs, !msg.ok
-	r.cursor, r.top, r.above = 0, 0, 0
+	r.cursor, r.top, r.above, r.pointer = 0, 0, 0, nil
 	r.at = len(r.tabs) - 1
 	for i, t := range r.tabs { // stay on the kind of layer that is being compared
 		if t.title == kind {
 			r.at = i
 			break
 		}
-		if t.layer != nil && t.layer.Failure != nil { // the layer that says why is read first
+		if t.layer != nil && (t.layer.Failure != nil || t.layer.Pointer != nil) { // what says why is read first
 			r.at = i
 			break
 		}
@@ -188,6 +190,7 @@ func (r *reader) head(l light, width int) []docLine {
 		writeMessage(w, r.letter, r.msg)
 	} else {
 		writeLayer(w, t.layer)
+		writePointer(w, t.layer.Pointer, r.pointer)
 	}
 	words := bytesText(float64(len(t.bytes)))
 	switch d := r.doc(); {

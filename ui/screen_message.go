@@ -27,5 +27,12 @@ func (m *message) Draw(c *text.Canvas, height int, l light) {
 	m.s.reader.draw(c, height, l, true)
 }
 
-// Want keeps the triage screen below in step.
-func (m *message) Want(a *App) tea.Cmd { return m.s.Want(a) }
+// Want keeps the triage screen below in step, and asks how long the data stays
+// where the letter only points to it.
+func (m *message) Want(a *App) tea.Cmd {
+	want := m.s.Want(a)
+	if m.s.reader.busy || m.s.reader.pointer != nil {
+		return want
+	}
+	return tea.Batch(want, m.s.resolve(a))
+}

@@ -142,8 +142,10 @@ func (s *triage) drawPanes(c *text.Canvas, height int, l light) {
 	width := c.Width()
 	switch {
 	case width >= threePanes:
-		a := min(max(width*28/100, 32), 46)
-		b := min(max(width*30/100, 34), 60)
+		a, b := min(width*40/100, 70), min(max(width*24/100, 28), 50)
+		if s.focus != paneGroups { // the letters are wider than the groups once they are walked through
+			a, b = min(max(width*24/100, 28), 50), min(max(width*32/100, 34), 64)
+		}
 		s.beside(c, height, l, []pane{paneGroups, paneLetters, paneMessage}, a, b, width-a-b-2)
 	case width >= twoPanes && s.focus == paneGroups:
 		a := (width - 1) * 52 / 100

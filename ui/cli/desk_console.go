@@ -164,6 +164,18 @@ func (c *consoleDesk) Fetch(ctx context.Context, p ops.Pointer) (ui.PointerData,
 	return pointerData(r), err
 }
 
+func (c *consoleDesk) Poison(ctx context.Context, p ops.Pointer, say func(string)) (ui.Record, error) {
+	r, err := c.d.Poison(ctx, p, say)
+	return ui.Record(r), err
+}
+
+// Draft and Edited are the text of `kxops dlq edit`.
+func (c *consoleDesk) Draft(m ops.Message) ([]byte, error) { return editable(m), nil }
+
+func (c *consoleDesk) Edited(m ops.Message, text []byte) (ops.Message, error) {
+	return readEdited(m, text)
+}
+
 func pointerData(r dlq.Range) ui.PointerData {
 	out := ui.PointerData{TrimsAt: r.TrimsAt, Gone: r.Gone, Why: r.Why, Complete: r.Complete}
 	for _, x := range r.Records {

@@ -1,0 +1,390 @@
+package ui
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/ops"
+)
+
+// planned is a console that shows the plan of a redrive of the largest group.
+func planned(t *testing.T, d *deskOfValues) *console {
+	t.Helper()
+	c := looked(t, d, 120, 36)
+	c.press("down", "d")
+	return c
+}
+
+func TestAPlanIsShownWhole(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.sees("REDRIVE ORDERS-FAILED", "shop 123456789012", "region eu-west-1", "queue orders", "31 messages", "at most 50 messages a second, a canary first",
+		"about 12s", "the fix may be out", "is not taken back", "MessageId", "aws sqs send-message-batch", "20261122-143000-0001", "sha256")
+	if got := d.asks[0]; got.Verb != ops.Redrive || got.Select.Cause != "orders-OrderPlaced-77d0" || !got.Pace.Canary {
+		t.Errorf("asked for %+v", got)
+	}
+	if len(d.started) != 0 {
+		t.Fatal("it was started")
+	}
+}
+
+func TestReadOnlyUntilUnlocked(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("y")
+	c.sees("this session is read-only; U unlocks changes for ten minutes")
+	if len(d.started) != 0 {
+		t.Fatal("it was started without an unlock")
+	}
+	c.press("U")
+	c.sees("CHANGE 10:00", "changes are allowed for 10:00")
+	c.press("y")
+	if len(d.started) != 1 {
+		t.Fatal("it was not started")
+	}
+	c.sees("redrive of orders-failed", "canary 1 of 31", "kxops dlq resume 20261122-143000-0001")
+}
+
+func TestAProtectedAccountWantsItsNameTyped(t *testing.T) {
+	d := sampleDesk()
+	d.access.Confirm = "shop-prod"
+	c := looked(t, d, 120, 36)
+	c.press("U")
+	c.typed("shop")
+	c.press("enter")
+	c.sees("still read-only: the name does not match")
+	c.press("U")
+	c.typed("shop-prod")
+	c.press("enter")
+	c.sees("CHANGE 10:00")
+	c.wall = c.wall.Add(19 * time.Second)
+	c.sees("CHANGE 9:")
+}
+
+// fast presses keys as a paste or a person who types ahead would.
+func (c *console) fast(keys ...string) {
+	c.t.Helper()
+	for _, k := range keys {
+		c.wall = c.wall.Add(20 * time.Millisecond)
+		_, cmd := c.app.Update(keyPress(k))
+		c.run(cmd)
+	}
+}
+
+func TestTypedAheadKeysConfirmNothing(t *testing.T) {
+	d := sampleDesk()
+	c := looked(t, d, 120, 36)
+	c.press("U", "down")
+	c.fast("d", "y", "y", "enter")
+	if len(d.started) != 0 {
+		t.Fatal("keys typed ahead started it")
+	}
+	c.sees("enter applies nothing")
+	c.wall = c.wall.Add(quietBefore)
+	c.fast("y") // 320 ms after the key before it
+	if len(d.started) != 1 {
+		t.Error("a quiet y was not taken")
+	}
+}
+
+func TestAPasteConfirmsNothing(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U")
+	c.wall = c.wall.Add(time.Second)
+	c.app.Update(tea.PasteMsg{Content: "y\n"})
+	c.fast("y")
+	if len(d.started) != 0 {
+		t.Error("a paste started it")
+	}
+}
+
+func TestTheDefaultIsNo(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "enter")
+	if len(d.started) != 0 {
+		t.Fatal("enter started it")
+	}
+	c.press("n")
+	c.seesNot("REDRIVE ORDERS-FAILED")
+	c.sees("4 groups")
+}
+
+func TestHighRiskWantsTheNameTyped(t *testing.T) {
+	d := sampleDesk()
+	d.risk = ops.HighRisk
+	c := planned(t, d)
+	c.press("U", "y")
+	c.sees("type orders-failed to apply:")
+	c.typed("orders")
+	c.press("enter")
+	c.sees(`nothing was done: "orders" is not orders-failed`)
+	if len(d.started) != 0 {
+		t.Fatal("it was started with the wrong name")
+	}
+	c.press("y")
+	c.typed("orders-failed")
+	c.press("enter")
+	if len(d.started) != 1 {
+		t.Error("it was not started with the right name")
+	}
+}
+
+func TestBlockersStop(t *testing.T) {
+	d := sampleDesk()
+	d.blockers = []string{"a move task is running"}
+	c := planned(t, d)
+	c.press("U", "y")
+	c.sees("BLOCKED         a move task is running", "blocked: a move task is running")
+	if len(d.started) != 0 {
+		t.Error("a blocked plan was started")
+	}
+	d.planErr = errors.New("the queue was deleted")
+	c.press("c")
+	c.sees("This cannot be planned: the queue was deleted")
+}
+
+func TestThePlanCanBeChangedInItsDialog(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("c")
+	c.sees("no canary")
+	c.press("r")
+	for range 3 {
+		c.press("backspace")
+	}
+	c.press("r")
+	c.press("ctrl+u")
+	c.typed("7.5")
+	c.press("enter")
+	c.sees("at most 7.5 messages a second")
+	c.press("w")
+	c.typed("INC-7, zip is optional now")
+	c.press("enter")
+	c.sees("reason          INC-7, zip is optional now")
+	c.press("t")
+	c.sees("origin", "each message to the queue it came from")
+	c.typed("queue:refunds")
+	c.press("enter")
+	c.sees("queue refunds")
+	last := d.asks[len(d.asks)-1]
+	if last.Pace.Canary || last.Pace.Rate != 7.5 || last.To != "queue:refunds" || last.Reason == "" {
+		t.Errorf("the last plan was asked for with %+v", last)
+	}
+}
+
+func TestAnOperationOutlivesItsScreen(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "y")
+	c.sees("redrive of orders-failed", "canary 1 of 31")
+	d.op.set(func(p *ops.Progress) { p.Sent, p.Deleted, p.Stage = 11, 11, "canary 10 of 31" })
+	c.sample()
+	c.sees("canary 10 of 31", "35% of 31 messages")
+	c.press("esc", "o")
+	c.sees("overview", "redrive 35%") // the header tells it everywhere
+	c.press("D")
+	c.sees("redrive 35%", "orders-failed")
+	c.press("O")
+	c.sees("running", "redrive of orders-failed")
+	c.press("w")
+	c.sample()
+	c.sees("paused")
+	c.press("w")
+	c.sample()
+	c.press("enter")
+	c.sees("canary 10 of 31")
+	c.press("c")
+	c.sees("CANCEL REDRIVE OF ORDERS-FAILED?")
+	c.press("y")
+	c.sample()
+	c.sees("CANCELLED")
+}
+
+func TestTheResultIsToldWhereverOneIs(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "y", "o")
+	p := d.op.Progress()
+	p.State, p.Sent, p.Deleted, p.Returned = ops.Halted, 11, 11, 6
+	p.Note = "6 of 11 came back: over the limit of 10%"
+	d.op.end(ops.Result{Progress: p, ReturnedIDs: []string{"m-1", "m-2"}, Next: []string{"the fix is not out: look at the newest failure"}})
+	c.sample()
+	c.sees("redrive of orders-failed: halted; O shows the result")
+	c.press("O", "enter")
+	c.sees("HALTED", "6 of 11 came back: over the limit of 10%", "45.5%: 11 sent, 6 came back", "the fix is not out", "m-1", "returned (2)")
+}
+
+func TestQuittingWhileSomethingRunsAsks(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "y")
+	c.press("q")
+	c.sees("QUIT WHILE SOMETHING RUNS?", "kxops dlq resume 20261122-143000-0001", "esc stay")
+	c.press("esc")
+	c.seesNot("QUIT WHILE")
+	c.press("q")
+	_, cmd := c.app.Update(keyPress("y"))
+	if cmd != nil {
+		t.Error("a y typed at once quits")
+	}
+	c.wall = c.wall.Add(time.Second)
+	if _, cmd = c.app.Update(keyPress("y")); cmd == nil {
+		t.Fatal("y does not quit")
+	}
+	if _, ok := cmd().(tea.QuitMsg); !ok {
+		t.Error("y does not quit")
+	}
+	if err := c.app.work.close(); err != nil || !d.op.canceled {
+		t.Errorf("the operation was left running: %v", err)
+	}
+}
+
+func TestInterruptedOperationsAreToldAndResumed(t *testing.T) {
+	d := sampleDesk()
+	d.left = []Unfinished{{ID: "20261121-090000-ab12", Verb: ops.Redrive, From: arn("sqs", "orders-failed"), Started: sampleNow.Add(-29 * time.Hour), By: "jo", Total: 31, Sent: 20, Deleted: 18, Open: 3}}
+	c := openConsole(t, deskOptions(d), 120, 36)
+	c.sees("1 operation of an earlier run did not end; O shows what is left to do")
+	c.press("O")
+	c.sees("interrupted", "redrive of orders-failed")
+	c.press("enter")
+	c.sees("resume: this session is read-only")
+	c.press("U", "enter")
+	c.sees("RESUME REDRIVE OF ORDERS-FAILED?", "31, of them 20 sent and 18 deleted", "3 sends without an answer")
+	c.press("y")
+	if !slices.Equal(d.resumed, []string{"20261121-090000-ab12"}) {
+		t.Fatalf("resumed %v", d.resumed)
+	}
+	c.press("O")
+	c.seesNot("interrupted")
+}
+
+func TestKeepRaisesTheRetention(t *testing.T) {
+	d := sampleDesk()
+	c := openConsole(t, deskOptions(d), 120, 36)
+	c.press("D", "K")
+	c.sees("RETENTION ", "new value       14d")
+	if d.asks[0].Verb != ops.Retention || d.asks[0].Keep != ops.MaxRetention {
+		t.Errorf("asked for %+v", d.asks[0])
+	}
+}
+
+func TestArchiveAsksForItsFile(t *testing.T) {
+	d := sampleDesk()
+	c := looked(t, d, 120, 36)
+	c.press("down", "X")
+	c.sees("archive group orders-OrderPlaced-77d0, 31 letters into: orders-failed-20261122-143000.jsonl")
+	c.press("enter")
+	if last := d.asks[0]; last.Verb != ops.Archive || last.File != "orders-failed-20261122-143000.jsonl" {
+		t.Errorf("asked for %+v", last)
+	}
+}
+
+func TestMoveTasks(t *testing.T) {
+	d := sampleDesk()
+	d.tasks = []Task{
+		{Status: "RUNNING", Rate: 50, Moved: 40, Total: 118, Started: sampleNow.Add(-time.Minute)},
+		{Status: "FAILED", To: arn("sqs", "orders"), Moved: 2, Total: 20, Started: sampleNow.Add(-time.Hour), Failure: "the destination queue was deleted while it ran"},
+	}
+	c := openConsole(t, deskOptions(d), 120, 36)
+	c.press("D")
+	_, cmd := c.app.Update(keyPress("N"))
+	c.once(cmd)
+	c.sees("RUNNING", "40 moved of 118 (this counter lags)", "the queue holds", "FAILED", "the destination queue was deleted", "at most 50 a second")
+	c.press("c")
+	c.sees("cancel: this session is read-only")
+	c.press("U", "c", "y")
+	c.sees("CANCELLED", "SQS says it had moved about 40")
+}
+
+// once runs a command and feeds what it brings back, without what follows from it.
+func (c *console) once(cmd tea.Cmd) {
+	c.t.Helper()
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case tea.BatchMsg:
+		for _, cmd := range msg {
+			c.once(cmd)
+		}
+	default:
+		c.app.Update(msg)
+	}
+}
+
+func TestEditing(t *testing.T) {
+	d := sampleDesk()
+	c := looked(t, d, 120, 36)
+	c.press("e")
+	c.sees("edit: choose a letter first")
+	c.press("down", "tab")
+	s := c.app.triage()
+	m := s.reader.msg
+	file := filepath.Join(t.TempDir(), "edited.txt")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(strings.Replace(m.Body, `"city":"Utrecht"`, `"city":"Utrecht","zip":"3526 KL"`, 1))
+	_, cmd := c.app.Update(s.editRead(m, file, nil))
+	c.run(cmd)
+	c.sees("EDIT ORDERS-FAILED", "what was changed", `+     "zip": "3526 KL",`)
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Error("the editor's file was left behind")
+	}
+	if got := d.asks[0]; got.Edited == nil || !strings.Contains(got.Edited.Body, "3526 KL") {
+		t.Errorf("asked for %+v", got)
+	}
+	c.press("esc")
+	write("{broken")
+	_, cmd = c.app.Update(s.editRead(m, file, nil))
+	c.run(cmd)
+	c.sees("THIS CANNOT BE SENT", "line 1: no JSON any more", "y open the editor again")
+	c.press("esc")
+	write(m.Body)
+	_, cmd = c.app.Update(s.editRead(m, file, nil))
+	c.run(cmd)
+	c.sees("nothing was changed, so nothing is planned")
+	_, cmd = c.app.Update(s.editRead(m, file, errors.New("exit status 1")))
+	c.run(cmd)
+	c.sees("edit: the editor: exit status 1")
+}
+
+func TestPointers(t *testing.T) {
+	d := sampleDesk()
+	for id, layers := range d.layers {
+		layers[len(layers)-1].Pointer = &ops.Pointer{Kind: ops.KinesisRange, Stream: arn("kinesis", "payments"), Shard: "shardId-000000000000", From: "4901", To: "4902", Records: 2, Function: arn("lambda", "payments-ledger")}
+		d.layers[id] = layers
+	}
+	c := looked(t, d, 120, 36)
+	c.press("tab", "enter")
+	c.sees("data is in  payments shardId-000000000000, 2 records", "trimmed in  3h; F reads it, B finds the record that fails")
+	c.press("F")
+	c.sees("record 4902", "2 records read", `"amount": 12`)
+	c.press("B")
+	c.sees("poison: this session is read-only")
+	c.press("U", "B")
+	c.sees("FIND THE POISON RECORD?", "payments-ledger", "runs again on records")
+	c.press("y")
+	c.sees("poison record", `"amount": null`)
+}
+
+func TestHeaderCountsTheUnlockDown(t *testing.T) {
+	d := sampleDesk()
+	c := openConsole(t, deskOptions(d), 60, 16)
+	c.press("U")
+	c.sees("CHANGE 10:00")
+	c.wall = c.wall.Add(20 * time.Second)
+	c.sees("CHANGE 9:")
+}
