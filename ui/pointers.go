@@ -183,6 +183,14 @@ func (a *App) pointed(msg pointedMsg) {
 			r.tabs = append(r.tabs, msg.tabs...)
 			r.at, r.cursor, r.top, r.above = at, 0, 0, 0
 			r.search(r.needle)
+			words := plural(len(msg.data.Records), "record") + " read"
+			switch {
+			case msg.poison != nil:
+				words = "record " + msg.poison.Sequence + " fails by itself"
+			case !msg.data.Complete:
+				words += ", not all of the range: " + msg.data.Why
+			}
+			a.say(words)
 		}
 	}
 }
