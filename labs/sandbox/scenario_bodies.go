@@ -119,9 +119,40 @@ func takeOrderWithAnyTotal(body string) error {
 	return takeOrder(before + `"total":0` + after)
 }
 
+// unpack reads the batch out of the event when the call does not come from a
+// mapping: somebody invoked the function by hand, with the event of one.
+func (c *functionCall) unpack() {
+	if c.messages != nil || c.records != nil {
+		return
+	}
+	var e struct {
+		Records []struct {
+			MessageID string `json:"messageId"`
+			Body      string
+			Kinesis   *struct {
+				SequenceNumber, PartitionKey string
+				Data                         []byte
+			}
+		}
+	}
+	if json.Unmarshal(c.event(), &e) != nil {
+		return // not the event of a mapping
+	}
+	for _, r := range e.Records {
+		if r.Kinesis != nil {
+			c.records = append(c.records, streamRecord{Sequence: r.Kinesis.SequenceNumber, Key: r.Kinesis.PartitionKey, Data: r.Kinesis.Data})
+		} else {
+			c.messages = append(c.messages, queueMessage{ID: r.MessageID, Body: r.Body})
+		}
+	}
+}
+
 // eachMessage is the code of a queue worker with partial batch responses.
 func eachMessage(take func(body string) error) func(*functionCall) ([]byte, error) {
 	return func(c *functionCall) ([]byte, error) {
+		if c.unpack(); len(c.messages) == 0 {
+			return nil, &FunctionError{Type: "KeyError", Message: "'Records'"}
+		}
 		var failures []string
 		for i := range c.messages {
 			if take(c.messages[i].Body) != nil {
@@ -147,6 +178,7 @@ func (st *stage) payment(orderID string, amount float64) string {
 // bookPayments is the function payments-ledger: one record that it cannot book
 // fails the whole batch.
 func bookPayments(c *functionCall) ([]byte, error) {
+	c.unpack()
 	for i := range c.records {
 		data := string(c.records[i].Data)
 		if !strings.Contains(data, `"amount":null`) {
@@ -162,6 +194,7 @@ func bookPayments(c *functionCall) ([]byte, error) {
 
 // scorePayments is the function fraud-score.
 func scorePayments(c *functionCall) ([]byte, error) {
+	c.unpack()
 	for i := range c.records {
 		if strings.Contains(string(c.records[i].Data), `"currency":"XBT"`) {
 			return nil, &FunctionError{Type: "KeyError", Message: "no exchange rate for XBT"}

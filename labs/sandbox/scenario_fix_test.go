@@ -122,3 +122,24 @@ func TestThumbnailsLearnsHEIC(t *testing.T) {
 		t.Errorf("thumbnails was changed at %s", at)
 	}
 }
+
+// A function that is invoked by hand with the event of its mapping does what it
+// does for the mapping.
+func TestScenarioFunctionsUnderstandEventsByHand(t *testing.T) {
+	l := looking(t, "incident")
+	coin := `{"Records":[{"eventSource":"aws:kinesis","kinesis":{"sequenceNumber":"1","partitionKey":"k","data":"eyJjdXJyZW5jeSI6IlhCVCJ9"}}]}`
+	for _, c := range []struct{ function, event, failed, answer string }{
+		{"fraud-score", coin, "Unhandled", "no exchange rate for XBT"},
+		{"fraud-score", strings.Replace(coin, "eyJjdXJyZW5jeSI6IlhCVCJ9", "eyJjdXJyZW5jeSI6IkVVUiJ9", 1), "", ""},
+		{"orders-worker", `{"Records":[{"messageId":"m-1","body":"{}"}]}`, "", `{"batchItemFailures":[{"itemIdentifier":"m-1"}]}`},
+		{"orders-worker", `{}`, "Unhandled", "KeyError"},
+	} {
+		out, err := l.l.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &c.function, Payload: []byte(c.event)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if aws.ToString(out.FunctionError) != c.failed || !strings.Contains(string(out.Payload), c.answer) {
+			t.Errorf("%s on %s: %q, %s", c.function, c.event, aws.ToString(out.FunctionError), out.Payload)
+		}
+	}
+}
