@@ -82,7 +82,7 @@ func (s *session) dlqPointer(ctx context.Context, queue string, f pointerFlags) 
 		if err := b.desk.ArchiveRange(r, f.out); err != nil {
 			return neverOverwritten(f.out, err)
 		}
-		b.say(fmt.Sprintf("%s are in %s", countOf(len(r.Records), "record"), f.out))
+		b.say(fmt.Sprintf("wrote %s into %s", countOf(len(r.Records), "record"), f.out))
 		report.Records = nil
 	}
 	if s.json() {

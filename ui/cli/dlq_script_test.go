@@ -82,6 +82,26 @@ func waitHeld(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// firstID is the script command "firstid QUEUE": $ID is the id of a message that
+// is in it, which stays as it was.
+func firstID(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: firstid QUEUE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	url := address(ctx, ts, client, args[0])
+	out, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 1, VisibilityTimeout: 30})
+	ts.Check(err)
+	if len(out.Messages) == 0 {
+		ts.Fatalf("%s is empty", args[0])
+	}
+	_, err = client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: out.Messages[0].ReceiptHandle})
+	ts.Check(err)
+	ts.Setenv("ID", aws.ToString(out.Messages[0].MessageId))
+}
+
 // send is the script command "send QUEUE BODY": one more message.
 func send(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
