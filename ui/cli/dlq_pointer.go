@@ -15,10 +15,11 @@ import (
 
 // pointerFlags are what `kxops dlq pointer` takes.
 type pointerFlags struct {
-	look  lookFlags
-	id    string
-	fetch bool
-	out   string
+	look   lookFlags
+	id     string
+	fetch  bool
+	poison bool
+	out    string
 }
 
 func newDlqPointer(s *session) *cobra.Command {
@@ -28,9 +29,14 @@ func newDlqPointer(s *session) *cobra.Command {
 		Short: "Where a message only points at its data: is it still there, how long, what is it",
 		Long: `A dead letter of a Kinesis or DynamoDB mapping has no data in it, only shard and sequence
 numbers; the data is gone when the stream trims. This says how long that is, --fetch
-reads the records, --out writes them into a new file, one JSON object a line.`,
+reads the records, --out writes them into a new file, one JSON object a line.
+
+--poison finds the record that makes the consumer fail, by invoking it with halves of
+the range: it works on the other records again. That is a change: it needs
+--access change, and asks.`,
 		Example: `  kxops dlq pointer payments-failures --message-id 5f0c…
-  kxops dlq pointer payments-failures --message-id 5f0c… --fetch --out rescued.jsonl`,
+  kxops dlq pointer payments-failures --message-id 5f0c… --fetch --out rescued.jsonl
+  kxops --access change dlq pointer payments-failures --message-id 5f0c… --poison`,
 		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
@@ -49,6 +55,7 @@ reads the records, --out writes them into a new file, one JSON object a line.`,
 	fs := c.Flags()
 	fs.StringVar(&f.id, "message-id", "", "the message that points")
 	fs.BoolVar(&f.fetch, "fetch", false, "read what it points at, and print it")
+	fs.BoolVar(&f.poison, "poison", false, "find the record that makes the consumer fail, by invoking the consumer")
 	fs.StringVar(&f.out, "out", "", "write what it points at into this new file instead")
 	f.look.register(c, wholeQueue, "look at so many messages at most to find it")
 	return c
@@ -85,6 +92,11 @@ func (s *session) dlqPointer(ctx context.Context, queue string, f pointerFlags) 
 		b.say(fmt.Sprintf("wrote %s into %s", countOf(len(r.Records), "record"), f.out))
 		report.Records = nil
 	}
+	if f.poison && !r.Gone {
+		if report.Poison, err = b.poison(ctx, *pointer); err != nil {
+			return err
+		}
+	}
 	if s.json() {
 		err = s.printJSON(report)
 	} else {
@@ -113,6 +125,27 @@ func (b *bench) oneMessage(ctx context.Context, f lookFlags, id string) (ops.Mes
 		err = &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("message %s was not seen in %s", id, b.queue.Name), Hint: seenLine(b.queue, len(pile.Letters()))}
 	}
 	return m, err
+}
+
+// poison asks, and then finds the record that fails.
+func (b *bench) poison(ctx context.Context, p ops.Pointer) (*recordReport, error) {
+	question := fmt.Sprintf("invoke %s with parts of these records until the one that fails is found? it works on the others again", p.Function.Name())
+	if b.dryRun {
+		b.say("would " + question)
+		return nil, nil
+	}
+	if err := b.mayChange(); err != nil {
+		return nil, err
+	}
+	if err := b.sure(ctx, question+" y/N ", "y", "yes"); err != nil {
+		return nil, err
+	}
+	found, err := b.desk.Poison(ctx, p, func(step string) { b.say(step) })
+	if err != nil {
+		return nil, err
+	}
+	r := newRecordReport(found)
+	return &r, nil
 }
 
 // rangeReport is `kxops dlq pointer -o json`: a contract with scripts.
