@@ -48,3 +48,23 @@ func TestWalk(t *testing.T) {
 		t.Error(d, ok)
 	}
 }
+
+func TestBrokenJSON(t *testing.T) {
+	for _, doc := range []string{
+		"", " ", "{", "[", "}", "{a\":1}", "{1:1}", `{"a"}`, `{"a" 1}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `{"a":1]`, `[1}`, `[1 2]`, `[,]`, `[1,]`,
+		`"`, `"\`, `"\x"`, `"\u12"`, `"\u12g4"`, "\"\n\"", "\"\x00\"", "01", "-", "1.", ".5", "1e", "1e+", "+1", "0x1", "tru", "nul", "True", `1 2`, `{"a":1}x`, `[[1]`, `{"a":{"b":1}`,
+	} {
+		if Valid([]byte(doc)) || json.Valid([]byte(doc)) {
+			t.Errorf("%q is taken for JSON", doc)
+		}
+		if Walk([]byte(doc), func(_, _ []byte) {}) {
+			t.Errorf("%q was walked to its end", doc)
+		}
+		if _, ok := Unquote([]byte(doc)); ok {
+			t.Errorf("%q is taken for a string", doc)
+		}
+	}
+	if _, ok := Field([]byte(`{"a":1,"b":`), "a"); ok {
+		t.Error("a document that breaks may still say otherwise")
+	}
+}
