@@ -85,8 +85,7 @@ type cargo struct {
 	sizes    []int // bytes
 	grouped  int   // with a MessageGroupId
 	failures failures
-	expected time.Duration // longest time from sending to a dead letter, once the target is known
-	stated   bool
+	tried    time.Time // when the newest was sent whose tries a queue's policy counted
 }
 
 func (f *flight) block(format string, a ...any) { add(&f.plan.Blockers, fmt.Sprintf(format, a...)) }
@@ -178,23 +177,37 @@ func (f *flight) weighOne(m ops.Message) {
 	}
 }
 
+// load adds a message. When it failed is what it says itself; one that a redrive
+// policy moved failed some time after its sending (checkReturn estimates when); any
+// other was sent here by who gave up, so its sending is the failure.
 func (c *cargo) load(m ops.Message) {
 	c.count++
 	c.sizes = append(c.sizes, m.Size())
 	if m.Group() != "" {
 		c.grouped++
 	}
-	if sent := m.Sent(); sent.After(c.failures.sent) {
+	sent, stated := m.Sent(), statedFailure(m)
+	if sent.After(c.failures.sent) {
 		c.failures.sent = sent
 	}
-	for _, l := range payload.Peel(m) {
-		if l.Failure != nil {
-			if l.Failure.At.After(c.failures.last) {
-				c.failures.last = l.Failure.At
-			}
-			break
-		}
+	switch {
+	case !stated.IsZero():
+	case m.Source() == "":
+		stated = sent
+	case sent.After(c.tried):
+		c.tried = sent
 	}
+	if stated.After(c.failures.last) {
+		c.failures.last = stated
+	}
+}
+
+// statedFailure is when the message says that it failed; zero when it does not.
+func statedFailure(m ops.Message) time.Time {
+	if failure := payload.Summary(payload.Peel(m)).Failure; failure != nil {
+		return failure.At
+	}
+	return time.Time{}
 }
 
 // sendable reports whether SQS takes the text: tab, line feed, carriage return and
@@ -255,6 +268,38 @@ func (d *Desk) seen(ctx context.Context, t ops.Target) (map[string]string, error
 		return map[string]string{"State": string(out.State)}, nil
 	}
 	return nil, nil
+}
+
+// drift says what has changed since the plan was made, one sentence each: the
+// queues, topics and functions that it remembers. No sentence: nothing has.
+func (d *Desk) drift(ctx context.Context, plan ops.Plan) ([]string, error) {
+	places := append([]ops.Target{{ARN: plan.From, URL: plan.FromURL, Kind: ops.KindQueue}}, plan.To...)
+	var changed []string
+	for _, t := range places {
+		then, remembered := plan.Seen[t.ARN]
+		if !remembered {
+			continue
+		}
+		now, err := d.seen(ctx, t)
+		if missing(err) {
+			add(&changed, t.Name()+" does not exist any more")
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(then)) {
+			if now[name] != then[name] {
+				add(&changed, fmt.Sprintf("%s: %s was %q and is %q", t.Name(), name, then[name], now[name]))
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(now)) {
+			if _, known := then[name]; !known {
+				add(&changed, fmt.Sprintf("%s: %s was not set and is %q", t.Name(), name, now[name]))
+			}
+		}
+	}
+	return changed, nil
 }
 
 // seconds reads one of a queue's settings.
@@ -373,7 +418,7 @@ func (f *flight) checkQueue(ctx context.Context, t ops.Target, c *cargo) {
 	}
 	attributes, err := f.d.settings(ctx, t.URL)
 	switch {
-	case missing(err):
+	case t.URL == "", missing(err):
 		f.block("queue %s, where %s would go, does not exist", name, count(c.count, "message"))
 		return
 	case err != nil:
@@ -465,12 +510,22 @@ func (f *flight) checkReturn(name string, c *cargo, to map[string]string) {
 	default:
 		f.fact("Back after", "a message that fails again is back after about %s (%d receives of %s)", span(again), most,
 			span(seconds(to, sqstypes.QueueAttributeNameVisibilityTimeout)))
-		if c.failures.last.IsZero() && !c.failures.sent.IsZero() { // its last try began one receive earlier
-			c.failures.last = c.failures.sent.Add(again - seconds(to, sqstypes.QueueAttributeNameVisibilityTimeout))
-			if c.failures.last.After(f.now) {
-				c.failures.last = f.now
-			}
-		}
+		c.estimate(again-seconds(to, sqstypes.QueueAttributeNameVisibilityTimeout), f.now)
+	}
+}
+
+// estimate takes the start of the last try as the failure of the newest message
+// that a policy moved: a consumer that fails faster fails earlier.
+func (c *cargo) estimate(lastTry time.Duration, now time.Time) {
+	if c.tried.IsZero() {
+		return
+	}
+	at := c.tried.Add(lastTry)
+	if at.After(now) {
+		at = now
+	}
+	if at.After(c.failures.last) {
+		c.failures.last = at
 	}
 }
 

@@ -92,6 +92,13 @@ func (s *scene) letter(id, body string, ago time.Duration) ops.Message {
 	return ops.Message{ID: id, Body: body, At: s.sb.Now(), System: map[string]string{ops.SentAttribute: strconv.FormatInt(s.sb.Now().Add(-ago).UnixMilli(), 10)}}
 }
 
+// dead is a letter that the redrive policy of a queue moved.
+func (s *scene) dead(of ops.Target, id, body string, ago time.Duration) ops.Message {
+	m := s.letter(id, body, ago)
+	m.System[ops.SourceAttribute] = string(of.ARN)
+	return m
+}
+
 // check runs the preflight of a redrive of the messages.
 func (s *scene) check(from, to ops.Target, edit func(*ops.Plan), messages ...ops.Message) ops.Plan {
 	s.Helper()
@@ -149,7 +156,7 @@ func TestAHarmlessRedriveIsNotWarnedAbout(t *testing.T) {
 	s.mapping("worker", orders.ARN)
 	s.sb.Advance(time.Hour)
 	// Sent before the function was last changed: what failed failed on the old code.
-	p := s.check(dead, orders, nil, s.letter("1", "{}", 2*time.Hour))
+	p := s.check(dead, orders, nil, s.dead(orders, "1", "{}", 2*time.Hour))
 	silent(t, "blockers", p.Blockers)
 	silent(t, "warnings", p.Warnings)
 	if p.Risk != ops.LowRisk {
@@ -168,7 +175,7 @@ func TestAHarmlessRedriveIsNotWarnedAbout(t *testing.T) {
 	for _, c := range p.Changes {
 		names = append(names, c.Name)
 	}
-	if d := cmp.Diff([]string{"MessageId", "SentTimestamp", "ApproximateReceiveCount", "SenderId"}, names); d != "" {
+	if d := cmp.Diff([]string{"MessageId", "SentTimestamp", "ApproximateReceiveCount", "SenderId", "DeadLetterQueueSourceArn"}, names); d != "" {
 		t.Error(d)
 	}
 	for _, arn := range []ops.ARN{dead.ARN, orders.ARN} {
@@ -187,7 +194,7 @@ func TestTheFixGate(t *testing.T) {
 	id := s.mapping("worker", orders.ARN)
 	s.sb.Advance(3 * time.Hour)
 
-	p := s.check(dead, orders, nil, s.letter("1", "{}", 10*time.Minute))
+	p := s.check(dead, orders, nil, s.dead(orders, "1", "{}", 10*time.Minute))
 	says(t, "warnings", p.Warnings, "worker was last changed 3h ago, before the newest failure (8m40s ago): nothing suggests a fix")
 	if p.Risk != ops.HighRisk || p.Confirm != "orders-dlq" {
 		t.Errorf("risk %v, to type %q", p.Risk, p.Confirm)
@@ -195,14 +202,18 @@ func TestTheFixGate(t *testing.T) {
 
 	// A letter that says when it failed is believed over the estimate.
 	stated := s.letter("1", `{"version":"1.0","timestamp":"`+s.sb.Now().Add(-7*time.Minute).Format(time.RFC3339Nano)+`","requestContext":{"requestId":"r","functionArn":"`+
-		string(worker)+`","condition":"RetriesExhausted","approximateInvokeCount":3},"requestPayload":{}}`, 4*time.Hour)
+		string(worker)+`","condition":"RetriesExhausted","approximateInvokeCount":3},"requestPayload":{}}`, 2*time.Hour)
 	p = s.check(dead, orders, nil, stated)
-	says(t, "warnings", p.Warnings, "may have failed on the new code")
+	says(t, "warnings", p.Warnings, "worker was last changed 3h ago, before the newest failure (7m ago): nothing suggests a fix")
+
+	// One that no policy moved was sent by who gave up: that is when it failed.
+	p = s.check(dead, orders, nil, s.letter("1", "{}", 5*time.Minute))
+	says(t, "warnings", p.Warnings, "before the newest failure (5m ago): nothing suggests a fix")
 
 	_, err := s.code.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{FunctionName: aws.String("worker"), Description: aws.String("fixed")})
 	s.must(err)
 	s.sb.Advance(4 * time.Minute)
-	p = s.check(dead, orders, nil, s.letter("1", "{}", 14*time.Minute))
+	p = s.check(dead, orders, nil, s.dead(orders, "1", "{}", 14*time.Minute))
 	silent(t, "warnings", p.Warnings)
 	if got := factOf(p, "Fix"); !strings.Contains(got, "changed 4m ago, after the newest failure (12m ago)") {
 		t.Errorf("fix %q", got)
@@ -211,7 +222,7 @@ func TestTheFixGate(t *testing.T) {
 	_, err = s.code.UpdateEventSourceMapping(t.Context(), &lambda.UpdateEventSourceMappingInput{UUID: &id, Enabled: aws.Bool(false)})
 	s.must(err)
 	s.sb.Advance(5 * time.Minute)
-	p = s.check(dead, orders, nil, s.letter("1", "{}", 30*time.Minute))
+	p = s.check(dead, orders, nil, s.dead(orders, "1", "{}", 30*time.Minute))
 	says(t, "warnings", p.Warnings, "worker does not read orders now", "Disabled")
 }
 
@@ -455,6 +466,57 @@ func TestWhereALetterGoesBackTo(t *testing.T) {
 	}
 }
 
+func TestHomesOfAMixedPile(t *testing.T) {
+	s := newScene(t, "incident")
+	q, err := s.desk.Queue(t.Context(), "thumbnails-dlq")
+	s.must(err)
+	orders := ops.Target{ARN: s.arn("sqs", "orders")}
+	async := s.letter("2", "{}", time.Hour)
+	async.Attributes = map[string]ops.Attribute{"RequestID": {Type: "String", Text: "r"}, "ErrorCode": {Type: "Number", Text: "200"}}
+	rule := s.letter("5", "{}", time.Hour)
+	rule.Attributes = map[string]ops.Attribute{"RULE_ARN": {Type: "String", Text: "r"}, "TARGET_ARN": {Type: "String", Text: "arn:aws:states:eu-west-1:1:x"}}
+	places, of, astray, err := s.desk.homes(t.Context(), q, slices.Values([]ops.Message{
+		s.dead(orders, "1", "{}", time.Hour), async, s.dead(ops.Target{ARN: s.arn("sqs", "gone")}, "3", "{}", time.Hour), s.dead(orders, "4", "{}", time.Hour), rule,
+	}))
+	s.must(err)
+	if d := cmp.Diff(map[string]int{"1": 0, "2": 1, "3": 2, "4": 0}, of); d != "" {
+		t.Error(d)
+	}
+	if len(places) != 3 || places[0].Count != 2 || !strings.HasSuffix(places[0].URL, "/orders") || places[1].Kind != ops.KindFunction || places[2].URL != "" {
+		t.Errorf("places %+v", places)
+	}
+	if len(astray) != 1 {
+		t.Errorf("astray %v", astray)
+	}
+}
+
+func TestWhatChangedSinceThePlan(t *testing.T) {
+	s := newScene(t, "")
+	dead := s.queue("dead", nil)
+	to := s.queue("to", deadLettersTo(dead, 3))
+	p := s.check(dead, to, nil, s.letter("1", "{}", time.Hour))
+	drift := func() []string {
+		t.Helper()
+		changed, err := s.desk.drift(t.Context(), p)
+		s.must(err)
+		return changed
+	}
+	_, err := s.queues.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &dead.URL, MessageBody: aws.String("new")})
+	s.must(err)
+	silent(t, "drift by traffic", drift())
+	_, err = s.queues.SetQueueAttributes(t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: &to.URL, Attributes: map[string]string{"MaximumMessageSize": "2048", "KmsMasterKeyId": "alias/k"}})
+	s.must(err)
+	s.sb.Advance(time.Hour)
+	says(t, "changes", drift(), `to: MaximumMessageSize was "1048576" and is "2048"`)
+	says(t, "changes", drift(), `to: KmsMasterKeyId was not set and is "alias/k"`)
+	_, err = s.queues.DeleteQueue(t.Context(), &sqs.DeleteQueueInput{QueueUrl: &to.URL})
+	s.must(err)
+	s.sb.Advance(2 * time.Minute)
+	says(t, "changes", drift(), "to does not exist any more")
+	s.queue("to", deadLettersTo(dead, 3)) // deleted and made again: not the same queue
+	says(t, "changes", drift(), "to: CreatedTimestamp was")
+}
+
 func TestHomeByWhatTheLetterSays(t *testing.T) {
 	queue, function, other := ops.ARN("arn:aws:sqs:eu-west-1:1:q"), ops.ARN("arn:aws:lambda:eu-west-1:1:function:f"), ops.ARN("arn:aws:sqs:eu-west-1:1:other")
 	topic := ops.ARN("arn:aws:sns:eu-west-1:1:t")
@@ -483,6 +545,30 @@ func TestHomeByWhatTheLetterSays(t *testing.T) {
 		to, why := home(c.m, c.producers)
 		if to != c.want || !strings.Contains(why, c.why) || (why == "") != (c.want != "") {
 			t.Errorf("%s: goes to %q, %q; want %q, %q", name, to, why, c.want, c.why)
+		}
+	}
+}
+
+func TestVerdictOnTheFix(t *testing.T) {
+	now := night
+	ago := func(minutes int) time.Time { return now.Add(-time.Duration(minutes) * time.Minute) }
+	for _, c := range []struct {
+		modified, sent, last time.Time
+		want                 string
+		good                 bool
+	}{
+		{ago(4), ago(9), ago(6), "after the newest failure (6m ago)", true},
+		{ago(7), ago(9), ago(6), "they may have failed on the new code too", false},
+		{ago(10), ago(9), ago(6), "before the newest failure (6m ago): nothing suggests a fix", false},
+		{ago(10), ago(9), time.Time{}, "before the newest failure (9m ago): nothing suggests a fix", false},
+		{ago(4), ago(9), time.Time{}, "they may have failed on the new code too", false},
+		{ago(7), time.Time{}, ago(6), "nothing suggests a fix", false},
+		{time.Time{}, ago(9), ago(6), "", false},
+		{ago(7), time.Time{}, time.Time{}, "", false},
+	} {
+		got, good := failures{sent: c.sent, last: c.last}.verdict(consumer{function: "arn:aws:lambda:eu-west-1:1:function:worker:live", version: "12", modified: c.modified}, now)
+		if good != c.good || !strings.Contains(got, c.want) || (got == "") != (c.want == "") || got != "" && !strings.HasPrefix(got, "worker:live (version 12) was last changed") {
+			t.Errorf("changed %s, sent %s, failed %s: %q, %v", c.modified, c.sent, c.last, got, good)
 		}
 	}
 }
