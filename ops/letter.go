@@ -100,6 +100,7 @@ type Letter struct {
 	Harmless string
 	Pointer  bool
 	Lossy    bool      // a truncated payload: not to be replayed
+	Encoded  bool      // something inside does not stand in the body as it is: gzip, base64, JSON in a string
 	Expires  time.Time // zero: unknown
 	Looks    int       // how often this run received it
 }

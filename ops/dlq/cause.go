@@ -275,19 +275,23 @@ func failureOf(layers []ops.Layer) *ops.Failure {
 // Groups sorts the letters by cause, largest first, then by key. Letters of groups
 // that differ only in fields that come and go (see fold) are one group.
 func Groups(letters []ops.Letter) []ops.CauseGroup {
-	byKey := map[string]*pileOf{}
+	byCause, byKey := map[*ops.Cause]*pileOf{}, map[string]*pileOf{} // letters of one look share their causes
 	var order []*pileOf
 	for i := range letters {
 		l := &letters[i]
 		if l.Cause == nil {
 			continue
 		}
-		g := byKey[l.Cause.Key]
+		g := byCause[l.Cause]
+		if g == nil {
+			g = byKey[l.Cause.Key]
+		}
 		if g == nil {
 			g = &pileOf{CauseGroup: ops.CauseGroup{Cause: *l.Cause, Keys: []string{l.Cause.Key}}, prints: map[string]struct{}{}, sources: map[ops.ARN]struct{}{}}
 			byKey[l.Cause.Key] = g
 			order = append(order, g)
 		}
+		byCause[l.Cause] = g
 		g.add(l)
 	}
 	order = fold(order)

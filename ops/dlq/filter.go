@@ -50,14 +50,14 @@ func (p *Pile) Matcher(line string) (func(ops.Letter) bool, error) {
 // test is one thing that must hold. Exactly one of letter and open is set: open
 // needs the message.
 type test struct {
-	letter func(*ops.Letter) bool
+	letter func(ops.Letter) bool
 	open   func(*opened) bool
 }
 
 // tests are safe for concurrent use once they are made.
 type tests struct {
 	pile  *Pile
-	light []func(*ops.Letter) bool
+	light []func(ops.Letter) bool
 	heavy []func(*opened) bool
 
 	once    sync.Once
@@ -76,7 +76,7 @@ func (t *tests) add(x test) {
 // match reports whether all tests hold. Bodies lie compressed, many together: the
 // first letter that needs its body has all of them opened in one go.
 func (t *tests) match(l ops.Letter) bool {
-	if !t.lightly(&l) {
+	if !t.lightly(l) {
 		return false
 	}
 	if len(t.heavy) == 0 {
@@ -86,11 +86,16 @@ func (t *tests) match(l ops.Letter) bool {
 	if holds, decided := t.verdict[l.ID]; decided {
 		return holds
 	}
-	m, ok := t.pile.Message(l.ID) // it came since
+	return t.matchLate(l)
+}
+
+// matchLate tests a letter that came after the bodies were opened.
+func (t *tests) matchLate(l ops.Letter) bool {
+	m, ok := t.pile.Message(l.ID)
 	return ok && t.matchOpened(&opened{letter: &l, message: m})
 }
 
-func (t *tests) lightly(l *ops.Letter) bool {
+func (t *tests) lightly(l ops.Letter) bool {
 	for _, holds := range t.light {
 		if !holds(l) {
 			return false
@@ -106,7 +111,7 @@ func (t *tests) openAll() {
 	wanted := map[string]*ops.Letter{}
 	letters := t.pile.Letters()
 	for i := range letters {
-		if t.lightly(&letters[i]) {
+		if t.lightly(letters[i]) {
 			wanted[letters[i].ID] = &letters[i]
 		}
 	}
@@ -179,7 +184,7 @@ func (p *Pile) terms(line string) (*tests, error) {
 
 func (t test) negated() test {
 	if holds := t.letter; holds != nil {
-		return test{letter: func(l *ops.Letter) bool { return !holds(l) }}
+		return test{letter: func(l ops.Letter) bool { return !holds(l) }}
 	}
 	holds := t.open
 	return test{open: func(o *opened) bool { return !holds(o) }}
@@ -217,7 +222,7 @@ func (p *Pile) term(term string) (test, error) {
 			if err != nil {
 				return test{}, &ops.Problem{Fault: ops.FaultOther, What: fmt.Sprintf("%q is no number of receives", value), Hint: "write receives>3"}
 			}
-			return test{letter: func(l *ops.Letter) bool { return op == ">" && l.Receives > n || op == "<" && l.Receives < n }}, nil
+			return test{letter: func(l ops.Letter) bool { return op == ">" && l.Receives > n || op == "<" && l.Receives < n }}, nil
 		}
 	}
 	name, value, ok := strings.Cut(term, ":")
@@ -243,9 +248,9 @@ func (p *Pile) term(term string) (test, error) {
 		return causeTest(keys), nil
 	case "event":
 		want := strings.ToLower(value)
-		return test{letter: func(l *ops.Letter) bool { return strings.Contains(strings.ToLower(l.Event), want) }}, nil
+		return test{letter: func(l ops.Letter) bool { return strings.Contains(strings.ToLower(l.Event), want) }}, nil
 	case "id":
-		return test{letter: func(l *ops.Letter) bool { return strings.HasPrefix(l.ID, value) }}, nil
+		return test{letter: func(l ops.Letter) bool { return strings.HasPrefix(l.ID, value) }}, nil
 	case "is":
 		return p.isTest(value)
 	}
@@ -270,7 +275,7 @@ func age(s string) (time.Duration, error) {
 // comparison holds for it.
 func (p *Pile) ageTest(op string, d time.Duration) test {
 	edge := p.reference().Add(-d)
-	return test{letter: func(l *ops.Letter) bool {
+	return test{letter: func(l ops.Letter) bool {
 		if l.Sent.IsZero() {
 			return false
 		}
@@ -296,30 +301,30 @@ func (p *Pile) reference() time.Time {
 }
 
 func sourceTest(want string) test {
-	return test{letter: func(l *ops.Letter) bool { return fromSource(l, want) }}
+	return test{letter: func(l ops.Letter) bool { return fromSource(l, want) }}
 }
 
-func fromSource(l *ops.Letter, want string) bool {
+func fromSource(l ops.Letter, want string) bool {
 	return l.Source != "" && (string(l.Source) == want || l.Source.Name() == want)
 }
 
 func causeTest(keys []string) test {
-	return test{letter: func(l *ops.Letter) bool { return l.Cause != nil && slices.Contains(keys, l.Cause.Key) }}
+	return test{letter: func(l ops.Letter) bool { return l.Cause != nil && slices.Contains(keys, l.Cause.Key) }}
 }
 
 func (p *Pile) isTest(word string) (test, error) {
 	switch word {
 	case "harmless":
-		return test{letter: func(l *ops.Letter) bool { return l.Harmless != "" }}, nil
+		return test{letter: func(l ops.Letter) bool { return l.Harmless != "" }}, nil
 	case "pointer":
-		return test{letter: func(l *ops.Letter) bool { return l.Pointer }}, nil
+		return test{letter: func(l ops.Letter) bool { return l.Pointer }}, nil
 	case "lossy":
-		return test{letter: func(l *ops.Letter) bool { return l.Lossy }}, nil
+		return test{letter: func(l ops.Letter) bool { return l.Lossy }}, nil
 	case "stated":
-		return test{letter: func(l *ops.Letter) bool { return l.Cause != nil && l.Cause.Stated }}, nil
+		return test{letter: func(l ops.Letter) bool { return l.Cause != nil && l.Cause.Stated }}, nil
 	case "duplicate":
 		twins := duplicates(p.Letters())
-		return test{letter: func(l *ops.Letter) bool { return twins[l.ID] }}, nil
+		return test{letter: func(l ops.Letter) bool { return twins[l.ID] }}, nil
 	}
 	return test{}, &ops.Problem{Fault: ops.FaultOther, What: fmt.Sprintf("is:%s is not known", word),
 		Hint: "letters can be harmless, duplicate, pointer, lossy or stated"}
@@ -370,6 +375,9 @@ func (o *opened) contains(needle []byte) bool {
 			return true
 		}
 	}
+	if !o.letter.Encoded {
+		return false // all that is inside stands in the body
+	}
 	for _, layer := range o.peel() {
 		if containsFold(layer.Body, needle) {
 			return true
@@ -384,7 +392,10 @@ func (o *opened) contains(needle []byte) bool {
 }
 
 func containsFold(hay, lowerNeedle []byte) bool {
-	return len(hay) >= len(lowerNeedle)/2 && bytes.Contains(bytes.ToLower(hay), lowerNeedle)
+	if len(hay) == 0 {
+		return len(lowerNeedle) == 0
+	}
+	return bytes.Contains(bytes.ToLower(hay), lowerNeedle)
 }
 
 // attributeTest: NAME or NAME=VALUE, of the user's attributes or of SQS's own.
@@ -408,6 +419,7 @@ const (
 // query is a compiled jq filter. It counts what it could not decide. It is for one goroutine.
 type query struct {
 	code    *gojq.Code
+	needle  string // no body without it can hold; "" when nothing is known
 	failed  int
 	first   error // why, the first time
 	notJSON int
@@ -431,7 +443,48 @@ func compile(expr string) (*query, error) {
 	if err != nil {
 		return nil, wrongJQ(expr, placeOfName(expr, err.Error()), err)
 	}
-	return &query{code: code}, nil
+	return &query{code: code, needle: needleOf(parsed)}, nil
+}
+
+// needleOf finds a text that a body must have for the filter to hold: "x" in
+// `.a == "x"`, on either side of an and, inside select.
+func needleOf(q *gojq.Query) string {
+	switch {
+	case q == nil || len(q.FuncDefs) > 0 || len(q.Imports) > 0 || len(q.Patterns) > 0:
+		return ""
+	case q.Op == gojq.OpAnd:
+		left, right := needleOf(q.Left), needleOf(q.Right)
+		if len(right) > len(left) {
+			return right
+		}
+		return left
+	case q.Op == gojq.OpEq && partOfBody(q.Left):
+		return literal(q.Right)
+	case q.Op == gojq.OpEq && partOfBody(q.Right):
+		return literal(q.Left)
+	case q.Term == nil || len(q.Term.SuffixList) > 0:
+		return ""
+	case q.Term.Type == gojq.TermTypeQuery:
+		return needleOf(q.Term.Query)
+	case q.Term.Type == gojq.TermTypeFunc && q.Term.Func.Name == "select" && len(q.Term.Func.Args) == 1:
+		return needleOf(q.Term.Func.Args[0])
+	}
+	return ""
+}
+
+func partOfBody(q *gojq.Query) bool {
+	return q != nil && q.Term != nil && len(q.FuncDefs) == 0 && (q.Term.Type == gojq.TermTypeIndex || q.Term.Type == gojq.TermTypeIdentity || q.Term.Type == gojq.TermTypeRecurse)
+}
+
+// literal is a text without anything that JSON may write in two ways.
+func literal(q *gojq.Query) string {
+	if q == nil || q.Term == nil || q.Term.Type != gojq.TermTypeString || q.Term.Str == nil || len(q.Term.Str.Queries) > 0 || len(q.Term.SuffixList) > 0 {
+		return ""
+	}
+	if strings.ContainsAny(q.Term.Str.Str, "\"\\") {
+		return ""
+	}
+	return q.Term.Str.Str
 }
 
 // placeOfName finds the name that a compile error is about: "function not defined: foo/1".
@@ -460,6 +513,9 @@ func wrongJQ(expr string, at int, err error) error {
 // holds runs the filter over the innermost body. It holds when one of its answers is
 // neither false nor null; an error is no answer.
 func (q *query) holds(o *opened) bool {
+	if q.needle != "" && !o.letter.Encoded && !strings.Contains(o.message.Body, q.needle) && !strings.Contains(o.message.Body, `\`) {
+		return false // not even tried: it can not be counted as failed either
+	}
 	body := payload.Innermost(o.peel(), o.message)
 	value, err := jsonOf(body)
 	if err != nil {

@@ -70,10 +70,25 @@ func read(m ops.Message, layers []ops.Layer, q ops.Queue, known *causes) ops.Let
 		}
 		l.Pointer = l.Pointer || layer.Pointer != nil
 		l.Lossy = l.Lossy || layer.Truncated
+		l.Encoded = l.Encoded || encoded(m.Body, layer)
 	}
 	l.Event, l.Origin = known.word(eventOf(layers)), known.word(originOf(layers))
 	l.Cause = causeOf(m, layers, known)
 	return l
+}
+
+// encoded reports whether a layer's inside has to be decoded to be read: a search for
+// text can then not rely on the body as it came.
+func encoded(body string, layer ops.Layer) bool {
+	if layer.Body != nil && !strings.Contains(body, string(layer.Body)) {
+		return true
+	}
+	for _, part := range layer.Parts {
+		if !strings.Contains(body, string(part)) {
+			return true
+		}
+	}
+	return false
 }
 
 // eventOf is the type of the innermost event: a topic's "Notification" says less

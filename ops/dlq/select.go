@@ -61,7 +61,7 @@ func (p *Pile) selection(s ops.Selection, letters []ops.Letter) (*tests, *query,
 		if err != nil {
 			return nil, nil, err
 		}
-		all.add(test{letter: func(l *ops.Letter) bool { return wanted[l.ID] }})
+		all.add(test{letter: func(l ops.Letter) bool { return wanted[l.ID] }})
 	}
 	if s.Cause != "" {
 		keys, err := p.keysOf(s.Cause)
@@ -105,17 +105,17 @@ func (p *Pile) selection(s ops.Selection, letters []ops.Letter) (*tests, *query,
 // always works.
 func (p *Pile) keysOf(key string) ([]string, error) {
 	letters := p.Letters()
+	for i := range letters {
+		if c := letters[i].Cause; c != nil && c.Key == key {
+			return []string{key}, nil
+		}
+	}
 	var names []string
 	for _, g := range Groups(letters) {
 		if g.Cause.Key == key {
 			return g.Keys, nil
 		}
 		names = append(names, g.Cause.Key)
-	}
-	for i := range letters {
-		if c := letters[i].Cause; c != nil && c.Key == key {
-			return []string{key}, nil
-		}
 	}
 	problem := &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("no group %q among the %d messages that were looked at", key, len(letters))}
 	if near := ops.Nearest(key, names, 3); len(near) > 0 {
@@ -164,7 +164,7 @@ func idsIn(ids []string, letters []ops.Letter) (map[string]bool, error) {
 func sourceIn(want string, letters []ops.Letter) error {
 	var names []string
 	for i := range letters {
-		if fromSource(&letters[i], want) {
+		if fromSource(letters[i], want) {
 			return nil
 		}
 		if s := letters[i].Source; s != "" && !slices.Contains(names, s.Name()) {
