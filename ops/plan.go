@@ -70,13 +70,14 @@ type Step struct {
 
 // Pace says how fast and how carefully messages go.
 type Pace struct {
-	Rate       float64 `json:"rate"`          // messages a second, 0: as fast as it goes
-	Workers    int     `json:"workers"`       // batches in the air
-	Canary     bool    `json:"canary"`        // 1, 10, 100, then the rest
-	CanaryWait float64 `json:"canary_wait_s"` // how long to watch for returns after each stage
-	MaxReturns float64 `json:"max_returns"`   // share of returned messages over which it halts, 0 to 1
-	Careful    bool    `json:"careful"`       // one worker, one message a batch: at most one can become unknown
-	Watch      float64 `json:"watch_s"`       // how long to watch for returns at the end
+	Rate       float64 `json:"rate"`              // messages a second, 0: as fast as it goes
+	Workers    int     `json:"workers"`           // batches in the air
+	Canary     bool    `json:"canary"`            // 1, 10, 100, then the rest
+	CanaryWait float64 `json:"canary_wait_s"`     // how long to watch for returns after each stage
+	MaxReturns float64 `json:"max_returns"`       // share of returned messages over which it halts, 0 to 1
+	Careful    bool    `json:"careful"`           // one worker, one message a batch: at most one can become unknown
+	Lease      float64 `json:"lease_s,omitempty"` // of what is held meanwhile, 0: two minutes
+	Watch      float64 `json:"watch_s"`           // how long to watch for returns at the end
 }
 
 // Plan is a change that was worked out by reading only, whole enough to be shown,

@@ -2,6 +2,11 @@ package dlq
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/smithy-go"
 
 	"kxops/ops"
 )
@@ -20,6 +25,9 @@ const (
 	sent     fate = "sent"
 	rejected fate = "rejected" // the target said no: the message stays where it was
 	unknown  fate = "unknown"  // no answer: it may be there or not
+	// untaken was not taken for sure and may be tried again: throttled, or the
+	// request never left.
+	untaken fate = "untaken"
 )
 
 // receipt is the target's answer for one parcel.
@@ -29,8 +37,9 @@ type receipt struct {
 	code   string
 	why    string
 	sender bool // our fault: trying again will not help
-	// throttled asks to slow down and try the same again: it was not taken for sure.
-	throttled bool
+	// stop is set when the answer is about the target or about us and not about this
+	// message (no such queue, not allowed, expired): nothing more should be sent.
+	stop *ops.Problem
 }
 
 // sender sends parcels to one target. Each request leaves once: it never repeats
@@ -45,6 +54,51 @@ type sender interface {
 }
 
 // senderTo makes the sender of a target.
-func (d *Desk) senderTo(ctx context.Context, plan ops.Plan, t ops.Target) (sender, error) {
-	return nil, errNotYet
+func (d *Desk) senderTo(_ context.Context, plan ops.Plan, t ops.Target) (sender, error) {
+	switch t.Kind {
+	case ops.KindQueue:
+		return newQueueSender(d, t), nil
+	}
+	return nil, fmt.Errorf("kxops does not send to a %s", t.Kind)
+}
+
+// allOf is the same receipt for every parcel.
+func allOf(n int, r receipt) []receipt {
+	out := make([]receipt, n)
+	for i := range out {
+		out[i] = r
+	}
+	return out
+}
+
+// failure is the receipt of a request that failed as a whole.
+//
+// An answer with a 4xx status means that the service read the request and did
+// nothing. With a 5xx, or without an answer, it may have been done. A request that
+// never left, or that our own gate refused, was not.
+func (d *Desk) failure(doing string, err error) receipt {
+	p := d.explain(doing, err)
+	code := string(p.Fault)
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() != "" {
+		code = api.ErrorCode()
+	}
+	r := receipt{fate: unknown, code: code, why: p.What}
+	status := 0
+	var answer interface{ HTTPStatusCode() int }
+	if errors.As(err, &answer) {
+		status = answer.HTTPStatusCode()
+	}
+	switch {
+	case p.Fault == ops.FaultRefused, p.Fault == ops.FaultNoCreds:
+		r.fate, r.stop = untaken, p
+	case p.Fault == ops.FaultThrottled, neverLeft(err):
+		r.fate = untaken
+	case status >= http.StatusInternalServerError || status == 0:
+	case p.Fault == ops.FaultExpired, p.Fault == ops.FaultDenied, p.Fault == ops.FaultNotFound, p.Fault == ops.FaultClock, p.Fault == ops.FaultUnsupported:
+		r.fate, r.stop = untaken, p
+	case status >= http.StatusBadRequest:
+		r.fate, r.sender = rejected, true
+	}
+	return r
 }

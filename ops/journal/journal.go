@@ -34,6 +34,7 @@ type Journal struct {
 	dir    string
 	notice string
 	now    func() time.Time
+	wrap   func(logFile) logFile // nil; tests of a full disk
 }
 
 // Open opens the journal in a directory, making it if need be ("" is the
