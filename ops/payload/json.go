@@ -374,31 +374,40 @@ func trim(b []byte) []byte {
 }
 
 // skip answers where the value at i ends, -1 when there is none. It keeps its own
-// stack: a megabyte of brackets is not a megabyte of calls.
+// stack, one bit for an open bracket: a megabyte of brackets is not a megabyte of
+// calls.
 func skip(b []byte, i int) int {
-	var shallow [64]byte
-	open := shallow[:0]
+	var (
+		objects uint64   // the innermost bracket is the lowest bit: 1 for an object
+		deep    []uint64 // the brackets outside those 64
+		depth   int
+	)
+next:
 	for {
 		i = space(b, i)
 		if i >= len(b) {
 			return -1
 		}
 		switch c := b[i]; c {
+		case '"':
+			i = skipString(b, i)
 		case '{', '[':
 			i = space(b, i+1)
 			if i < len(b) && b[i] == c+2 {
 				i++
 				break
 			}
-			open = append(open, c)
+			if depth++; depth > 64 && depth%64 == 1 {
+				deep = append(deep, objects)
+			}
+			objects <<= 1
 			if c == '{' {
+				objects |= 1
 				if i = key(b, i); i < 0 {
 					return -1
 				}
 			}
 			continue
-		case '"':
-			i = skipString(b, i)
 		case 't':
 			i = skipWord(b, i, "true")
 		case 'f':
@@ -411,35 +420,33 @@ func skip(b []byte, i int) int {
 		if i < 0 {
 			return -1
 		}
-		if i, open = closeAll(b, i, open); i < 0 || len(open) == 0 {
-			return i
-		}
-	}
-}
-
-// closeAll goes on after a value: over the brackets that end here, to where the
-// next value starts.
-func closeAll(b []byte, i int, open []byte) (int, []byte) {
-	for len(open) > 0 {
-		i = space(b, i)
-		if i >= len(b) {
-			return -1, nil
-		}
-		top := open[len(open)-1]
-		switch b[i] {
-		case ',':
-			if i++; top == '{' {
-				i = key(b, space(b, i))
+		for depth > 0 { // over the brackets that end here, to the next value
+			i = space(b, i)
+			if i >= len(b) {
+				return -1
 			}
-			return i, open
-		case top + 2:
-			i++
-			open = open[:len(open)-1]
-		default:
-			return -1, nil
+			switch c := b[i]; {
+			case c == ',' && objects&1 == 1:
+				if i = key(b, space(b, i+1)); i < 0 {
+					return -1
+				}
+				continue next
+			case c == ',':
+				i++
+				continue next
+			case c == '}' && objects&1 == 1, c == ']' && objects&1 == 0:
+				i++
+				objects >>= 1
+				if depth > 64 && depth%64 == 1 {
+					objects, deep = deep[len(deep)-1], deep[:len(deep)-1]
+				}
+				depth--
+			default:
+				return -1
+			}
 		}
+		return i
 	}
-	return i, open
 }
 
 // key goes over a key and its colon.

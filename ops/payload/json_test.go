@@ -2,6 +2,7 @@ package payload
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,5 +67,22 @@ func TestBrokenJSON(t *testing.T) {
 	}
 	if _, ok := Field([]byte(`{"a":1,"b":`), "a"); ok {
 		t.Error("a document that breaks may still say otherwise")
+	}
+}
+
+// Brackets of both kinds, deeper than one word of bits holds.
+func TestDeepBrackets(t *testing.T) {
+	for _, n := range []int{1, 31, 32, 33, 63, 64, 65, 100, 1000} {
+		open, shut := strings.Repeat(`{"a":[`, n), strings.Repeat(`]}`, n)
+		if !Valid([]byte(open + "1" + shut)) {
+			t.Errorf("%d deep: refused", n)
+		}
+		for i := range len(shut) { // one bracket of the wrong kind, at each depth
+			wrong := []byte(shut)
+			wrong[i] ^= ']' ^ '}'
+			if Valid([]byte(open + "1" + string(wrong))) {
+				t.Errorf("%d deep: bracket %d may be wrong", n, i)
+			}
+		}
 	}
 }
