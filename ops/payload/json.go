@@ -280,47 +280,45 @@ func unquote(raw []byte) []byte {
 	if i < 0 {
 		return in
 	}
-	out := append(make([]byte, 0, len(in)), in[:i]...)
+	out := make([]byte, len(in)) // an escape is never shorter than what it means
+	n := copy(out, in[:i])
 	for i < len(in) {
-		if in[i] != '\\' {
-			out = append(out, in[i])
+		c := in[i]
+		if c != '\\' {
+			out[n] = c
+			n++
 			i++
 			continue
 		}
-		var n int
-		out, n = unescape(out, in[i:])
-		i += n
+		if plain := escaped[in[i+1]]; plain != 0 {
+			out[n] = plain
+			n++
+			i += 2
+			continue
+		}
+		r, size := surrogates(in[i:])
+		n += utf8.EncodeRune(out[n:], r)
+		i += size
 	}
-	return out
+	return out[:n]
 }
 
-// unescape adds what the escape at the start of b means, and says how long it is.
-// skipString has checked it.
-func unescape(out, b []byte) ([]byte, int) {
-	switch b[1] {
-	case 'b':
-		return append(out, '\b'), 2
-	case 'f':
-		return append(out, '\f'), 2
-	case 'n':
-		return append(out, '\n'), 2
-	case 'r':
-		return append(out, '\r'), 2
-	case 't':
-		return append(out, '\t'), 2
-	case 'u':
-		r := hex4(b[2:])
-		if utf16.IsSurrogate(r) {
-			if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
-				if pair := utf16.DecodeRune(r, hex4(b[8:])); pair != utf8.RuneError {
-					return utf8.AppendRune(out, pair), 12
-				}
-			}
-			r = utf8.RuneError
-		}
-		return utf8.AppendRune(out, r), 6
+// escaped is what a letter means after a backslash, 0 for u.
+var escaped = [256]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', '"': '"', '\\': '\\', '/': '/'}
+
+// surrogates reads \uXXXX, or two of them that are one character, and says how
+// long that is.
+func surrogates(b []byte) (rune, int) {
+	r := hex4(b[2:])
+	if !utf16.IsSurrogate(r) {
+		return r, 6
 	}
-	return append(out, b[1]), 2
+	if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
+		if pair := utf16.DecodeRune(r, hex4(b[8:])); pair != utf8.RuneError {
+			return pair, 12
+		}
+	}
+	return utf8.RuneError, 6
 }
 
 func hex4(b []byte) rune {
