@@ -6,9 +6,9 @@
 // is recorded as sent is never sent again; what is not recorded as sent is never
 // deleted; what cannot be known is named.
 //
-// Read the files in this order: desk.go (where the work is done), look.go and
-// pile.go (receive, hold, release), cause.go and select.go (why, and which),
-// plan.go (what would be done), operation.go (doing it: lock, record, pause,
+// Read the files in this order: desk.go (where the work is done), describe.go
+// (the queue), look.go, pile.go, release.go and memory.go (receive, hold, give
+// back), cause.go and select.go (why, and which), plan.go (what would be done), operation.go (doing it: lock, record, pause,
 // resume), redrive.go (the protocol), send.go and send_*.go (where to), move.go
 // (SQS's own tasks), archive.go and edit.go, pointer.go (letters whose data is
 // in a stream).

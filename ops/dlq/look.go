@@ -94,13 +94,19 @@ func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
 	}
 	n := l.Hold
 	if depth, ok := q.Measures.Last(ops.Visible).Value(); ok {
-		n = min(n, int(depth))
+		n = min(n, max(0, int(depth)))
 	}
-	// Receive and give back by tens, describe twice, and the polls that find nothing.
-	calls := 2*receives(n) + 2 + emptiesToStop
-	c := ops.PeekCost{Messages: n, Lease: l.Lease, Calls: calls, USD: float64(calls) * ops.PricePerQueueCall}
+	// Receive and give back by tens, describe twice, prove that they can be given
+	// back, and the polls that find nothing. SQS bills a receive by its bytes, which
+	// are known only from a look before.
+	calls := 2*receives(n) + 3 + emptiesToStop
+	billed := calls + receives(n)*(ops.QueueRequests(ops.MaxBatchEntries*d.usualSize(q.ARN))-1)
+	c := ops.PeekCost{Messages: n, Lease: l.Lease, Calls: calls, USD: float64(billed) * ops.PricePerQueueCall}
 	say := func(format string, args ...any) { c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...)) }
 
+	if n == 0 {
+		say("the queue counts no visible messages: there may be nothing to see")
+	}
 	say("up to %d messages are leased: nobody else receives them for up to %s, unless they are given back before", n, l.Lease)
 	say("the receive count of each goes up by 1")
 	if !q.FIFO {
@@ -130,6 +136,20 @@ func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
 		c.Warnings = append(c.Warnings, note)
 	}
 	return c
+}
+
+// usualSize is the mean size of the messages that the last look found, in bytes; 0 when unknown.
+func (d *Desk) usualSize(queue ops.ARN) int {
+	p := d.Pile(queue)
+	if p == nil || p.Len() == 0 {
+		return 0
+	}
+	sum := 0
+	letters := p.Letters()
+	for _, l := range letters {
+		sum += l.Bytes
+	}
+	return sum / max(1, len(letters))
 }
 
 // Pile returns the last look at a queue of this run, nil when there was none.
@@ -254,7 +274,8 @@ type looker struct {
 	empties   int // long polls in a row that began after the last news and found nothing
 	stale     int // answers in a row with nothing but what we have
 	dry       time.Time
-	asked     bool // somebody compares with the depth
+	asked     bool  // somebody compares with the depth
+	giveBack  proof // whether messages can be given back
 	failures  int
 	throttles int
 	pause     time.Duration
@@ -267,6 +288,15 @@ type looker struct {
 	said   time.Time // wall clock
 	say    func(ops.LookProgress)
 }
+
+// proof is whether it is known that messages can be given back.
+type proof int
+
+const (
+	unasked proof = iota
+	asking
+	proven
+)
 
 // lostReceive is messages that a receive may have leased without our knowing.
 type lostReceive struct {
@@ -287,7 +317,9 @@ func (r *looker) run(ctx context.Context) error {
 	keeping, enough := context.WithCancel(ctx)
 	keeper.Go(func() { r.keepLeases(keeping) })
 	r.mu.Lock()
-	r.hire(ctx, r.look.Workers)
+	// A few first: enough for the empty answers that an end needs. The others come
+	// when messages flow and it is proven that they can be given back.
+	r.hire(ctx, min(emptiesToStop, r.look.Workers))
 	r.mu.Unlock()
 	r.workers.Wait()
 	enough()
@@ -347,6 +379,7 @@ func (r *looker) turn(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
+	r.prove(ctx)
 	r.report(false)
 	if !r.rest(ctx) {
 		return false
@@ -364,10 +397,36 @@ func (r *looker) stay(ctx context.Context) bool {
 		r.alive--
 		return false
 	}
-	if r.empties == 0 && r.news > 0 && r.alive < r.look.Workers {
+	if r.empties == 0 && r.giveBack == proven && r.alive < r.look.Workers {
 		r.hire(ctx, 1)
 	}
 	return true
+}
+
+// prove extends the first leases, once, to learn that this identity may give back
+// what it takes: with the first few messages, not with a thousand.
+func (r *looker) prove(ctx context.Context) {
+	r.mu.Lock()
+	if r.giveBack != unasked || r.news == 0 {
+		r.mu.Unlock()
+		return
+	}
+	r.giveBack = asking
+	r.mu.Unlock()
+	now := r.desk.o.Now()
+	first := r.pile.loans(now, now.Add(2*ops.MaxVisibility))
+	n, err := r.desk.extend(ctx, r.pile, first[:min(len(first), 1)], r.look.Lease)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls += n
+	r.giveBack = proven
+	if err == nil {
+		return
+	}
+	p := r.desk.explain("give messages of "+r.pile.queue.Name+" back", err)
+	if p.Fault == ops.FaultDenied || p.Fault == ops.FaultRefused {
+		r.err = cmp.Or(r.err, error(p))
+	}
 }
 
 // reserve takes up to ten messages of what may still be leased, before they are
@@ -490,12 +549,10 @@ func (r *looker) failed(err error, asked int) {
 	switch p.Fault {
 	case ops.FaultThrottled: // nothing was leased
 		r.throttles++
-		r.note = "throttled: slower"
 	case ops.FaultUnreachable, ops.FaultTimeout, ops.FaultService:
 		// The messages may be leased; until the lease would be over they count as held.
 		r.lost = append(r.lost, lostReceive{asked, r.desk.o.Now().Add(r.look.Lease)})
 		r.failures++
-		r.note = fmt.Sprintf("an answer was lost: up to %d messages stay leased until their lease ends", r.missing())
 	default:
 		r.err = cmp.Or(r.err, error(p))
 		return
@@ -606,6 +663,20 @@ func (r *looker) tell(format string, args ...any) {
 	r.note = fmt.Sprintf(format, args...)
 }
 
+// noteNow is the one sentence worth saying. Call it under the lock.
+func (r *looker) noteNow(done bool) string {
+	lost := r.missing()
+	switch {
+	case done && r.over != "":
+		return "stopped: " + r.over
+	case r.throttles > 0:
+		return "throttled: slower"
+	case lost > 0:
+		return fmt.Sprintf("an answer was lost: up to %d messages stay leased until their lease ends", lost)
+	}
+	return r.note
+}
+
 // report tells how far the look is, not more often than a person can see.
 func (r *looker) report(done bool) {
 	r.saying.Lock()
@@ -617,10 +688,7 @@ func (r *looker) report(done bool) {
 	held, until := r.pile.Held()
 	read := r.pile.Len()
 	r.mu.Lock()
-	p := ops.LookProgress{Read: read, Want: r.look.Limit, Held: held, Calls: r.calls, Depth: r.depth, Until: until, Done: done, Note: r.note}
-	if done && r.over != "" {
-		p.Note = "stopped: " + r.over
-	}
+	p := ops.LookProgress{Read: read, Want: r.look.Limit, Held: held, Calls: r.calls, Depth: r.depth, Until: until, Done: done, Note: r.noteNow(done)}
 	r.mu.Unlock()
 	if first, ok := r.pile.queue.Measures.Last(ops.Visible).Value(); ok {
 		p.Want = max(min(p.Want, int(first)), read)

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -271,6 +274,62 @@ func TestALookStopsOnlyWhenTheQueueIsEmpty(t *testing.T) {
 				t.Errorf("after the release: %d visible, %d in flight", visible, inFlight)
 			}
 		})
+	}
+}
+
+// deaf answers some receives with nothing, without asking: what a long poll does when
+// the servers that it asks have nothing just then.
+type deaf struct {
+	http.RoundTripper
+	from, to int64
+	calls    atomic.Int64
+}
+
+func (d *deaf) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("X-Amz-Target") == "AmazonSQS.ReceiveMessage" {
+		if n := d.calls.Add(1); n >= d.from && n < d.to {
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, Body: io.NopCloser(strings.NewReader("{}")), Request: r}, nil
+		}
+	}
+	return d.RoundTripper.RoundTrip(r)
+}
+
+func TestEmptyAnswersAreNotBelievedAgainstTheCount(t *testing.T) {
+	b := newBench(t).ticking()
+	url := b.queue("dlq", nil)
+	sent := b.fill(url, 200, numbered)
+	cfg := b.Config()
+	transport := &deaf{RoundTripper: cfg.HTTPClient.(*http.Client).Transport, from: 6, to: 12}
+	cfg.HTTPClient = &http.Client{Transport: transport}
+	desk := New(Options{Config: cfg, Now: b.Now})
+	pile, err := desk.Look(t.Context(), b.describe("dlq"), Look{Lease: time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := transport.calls.Load(); n < 12+15 {
+		t.Errorf("%d receives", n)
+	}
+	if diff := cmp.Diff(sorted(sent), sorted(ids(pile.Letters()))); diff != "" {
+		t.Errorf("seen (-want +got):\n%s", diff)
+	}
+	b.release(pile)
+}
+
+// Somebody who may receive but not give back finds out with the first messages.
+func TestALookThatCannotGiveBackStopsAtOnce(t *testing.T) {
+	b := newBench(t).ticking()
+	url := b.queue("dlq", nil)
+	b.fill(url, 1000, numbered)
+	q := b.describe("dlq")
+	b.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "sqs", Operation: "ChangeMessageVisibilityBatch"},
+		sandbox.Fault{Kind: sandbox.Slow, Service: "sqs", Operation: "ReceiveMessage", Latency: 5 * time.Millisecond})
+	_, err := b.desk.Look(t.Context(), q, Look{Limit: 1000, Lease: time.Hour}, nil)
+	p := ops.AsProblem(err)
+	if p == nil || p.Fault != ops.FaultDenied || !strings.Contains(err.Error(), "give messages of dlq back") || !strings.Contains(err.Error(), "by themselves at") {
+		t.Fatalf("err = %v", err)
+	}
+	if _, inFlight := b.depth(url); inFlight == 0 || inFlight > 60 {
+		t.Errorf("%d in flight", inFlight)
 	}
 }
 
