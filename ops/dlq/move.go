@@ -7,12 +7,24 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"kxops/ops"
 )
 
-// tasksListed is the most that SQS lists of a queue's move tasks.
-const tasksListed = 10
+// The states of a move task. Source: SQS API, ListMessageMoveTasks.
+const (
+	taskRunning    = "RUNNING"
+	taskCompleted  = "COMPLETED"
+	taskCancelling = "CANCELLING"
+	taskCancelled  = "CANCELLED"
+	taskFailed     = "FAILED"
+)
+
+const (
+	mostTasks   = 10  // that SQS lists
+	maxTaskRate = 500 // messages a second (SQS API, StartMessageMoveTask)
+)
 
 // Task is one of SQS's own message move tasks.
 type Task struct {
@@ -28,40 +40,53 @@ type Task struct {
 }
 
 // Running reports whether the task still moves messages.
-func (t Task) Running() bool { return t.Status == "RUNNING" || t.Status == "CANCELLING" }
+func (t Task) Running() bool { return t.Status == taskRunning || t.Status == taskCancelling }
 
 // Tasks lists the move tasks of a queue, newest first, at most ten.
 func (d *Desk) Tasks(ctx context.Context, q ops.Queue) ([]Task, error) {
-	out, err := d.sqs.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: aws.String(string(q.ARN)), MaxResults: aws.Int32(tasksListed)})
+	ctx, cancel := context.WithTimeout(ctx, callWait)
+	defer cancel()
+	out, err := d.sqs.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: aws.String(string(q.ARN)), MaxResults: aws.Int32(mostTasks)})
 	if err != nil {
-		return nil, d.explain("list the move tasks of "+q.Name, err)
+		return nil, d.explain("list the move tasks of "+q.ARN.Name(), err)
 	}
 	tasks := make([]Task, 0, len(out.Results))
-	for _, t := range out.Results {
-		tasks = append(tasks, Task{
-			Handle: aws.ToString(t.TaskHandle), Status: aws.ToString(t.Status), Source: ops.ARN(aws.ToString(t.SourceArn)),
-			To: ops.ARN(aws.ToString(t.DestinationArn)), Rate: int(aws.ToInt32(t.MaxNumberOfMessagesPerSecond)),
-			Moved: t.ApproximateNumberOfMessagesMoved, Total: aws.ToInt64(t.ApproximateNumberOfMessagesToMove),
-			Started: time.UnixMilli(t.StartedTimestamp).UTC(), Failure: moveFailure(aws.ToString(t.FailureReason)),
-		})
+	for _, r := range out.Results {
+		tasks = append(tasks, taskOf(r))
 	}
 	return tasks, nil
 }
 
-// moveFailure is SQS's failure reason as a sentence; what is not known is passed on.
+func taskOf(r types.ListMessageMoveTasksResultEntry) Task {
+	t := Task{
+		Handle: aws.ToString(r.TaskHandle), Status: aws.ToString(r.Status),
+		Source: ops.ARN(aws.ToString(r.SourceArn)), To: ops.ARN(aws.ToString(r.DestinationArn)),
+		Rate: int(aws.ToInt32(r.MaxNumberOfMessagesPerSecond)), Moved: r.ApproximateNumberOfMessagesMoved, Total: aws.ToInt64(r.ApproximateNumberOfMessagesToMove),
+	}
+	if r.StartedTimestamp > 0 {
+		t.Started = time.UnixMilli(r.StartedTimestamp).UTC()
+	}
+	if reason := aws.ToString(r.FailureReason); reason != "" {
+		t.Failure = taskFailure(reason)
+	}
+	return t
+}
+
+// taskFailure says a FailureReason in a sentence; the reason itself stays in it.
 // Source: SQS developer guide, troubleshooting dead-letter queue redrive.
-func moveFailure(reason string) string {
+func taskFailure(reason string) string {
+	says := func(what string) string { return what + " (" + reason + ")" }
 	switch {
-	case reason == "":
-		return ""
 	case strings.Contains(reason, "CouldNotDetermineMessageSource"):
-		return "a message does not say which queue it came from (it was not SQS that put it here): choose a destination"
+		return says("a message does not say which queue it came from: it was sent here directly, or by SNS, Lambda or EventBridge; give a destination")
 	case strings.Contains(reason, "NonExistentQueue"), strings.Contains(reason, "QueueDoesNotExist"):
-		return "the destination queue does not exist any more; what was not moved is still here"
+		return says("the destination queue does not exist any more; the rest is still in the dead-letter queue")
+	case strings.Contains(strings.ToUpper(reason), "KMS"):
+		return says("a KMS key may not be used: moving needs kms:Decrypt on the keys of both queues, and kms:GenerateDataKey on the destination's")
 	case strings.Contains(reason, "AccessDenied"):
-		return "the one who started it may not receive and delete here, or not send there: " + reason
-	case strings.Contains(strings.ToLower(reason), "kms"):
-		return "a KMS key cannot be used: " + reason
+		return says("SQS may not receive or delete here, or not send to the destination; a queue policy that allows only a VPC needs an exception for aws:CalledViaLast")
+	case strings.Contains(reason, "InvalidMessageContents"), strings.Contains(reason, "MessageTooLong"):
+		return says("the destination does not take a message")
 	}
 	return reason
 }
@@ -73,14 +98,19 @@ func (d *Desk) CancelTask(ctx context.Context, q ops.Queue) (moved int64, err er
 		return 0, err
 	}
 	for _, t := range tasks {
-		if t.Status != "RUNNING" {
-			continue
+		if t.Status == taskRunning {
+			return d.cancelTask(ctx, q.ARN, t.Handle)
 		}
-		out, err := d.sqs.CancelMessageMoveTask(ctx, &sqs.CancelMessageMoveTaskInput{TaskHandle: aws.String(t.Handle)})
-		if err != nil {
-			return 0, d.explain("cancel the move task of "+q.Name, err)
-		}
-		return out.ApproximateNumberOfMessagesMoved, nil
 	}
-	return 0, &ops.Problem{Fault: ops.FaultNotFound, What: "no move task of " + q.Name + " is running"}
+	return 0, &ops.Problem{Fault: ops.FaultNotFound, What: "no move task of " + q.ARN.Name() + " is running"}
+}
+
+func (d *Desk) cancelTask(ctx context.Context, queue ops.ARN, handle string) (moved int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callWait)
+	defer cancel()
+	out, err := d.sqs.CancelMessageMoveTask(ctx, &sqs.CancelMessageMoveTaskInput{TaskHandle: &handle})
+	if err != nil {
+		return 0, d.explain("cancel the move task of "+queue.Name(), err)
+	}
+	return out.ApproximateNumberOfMessagesMoved, nil
 }
