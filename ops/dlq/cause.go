@@ -32,7 +32,7 @@ func causeOf(m ops.Message, layers []ops.Layer, known *causes) *ops.Cause {
 	e := evidence{origin: maskOrigin(originOf(layers)), event: eventOf(layers)}
 	if f := failureOf(layers); f != nil {
 		e.stated = true
-		e.kind, e.text, e.frame = stated(*f)
+		e.kind, e.text, e.frame = stated(*f, known)
 		if e.text != "" || e.frame != "" {
 			e.event = "" // the reason is the cause; which event met it is not
 		}

@@ -20,10 +20,12 @@ type causes struct {
 	mu    sync.Mutex
 	words map[string]string
 	known map[evidence]*ops.Cause
+	// frames are lines of stack traces that were read before; no name: not a frame.
+	frames map[string]frame
 }
 
 func newCauses() *causes {
-	return &causes{words: map[string]string{}, known: map[evidence]*ops.Cause{}}
+	return &causes{words: map[string]string{}, known: map[evidence]*ops.Cause{}, frames: map[string]frame{}}
 }
 
 // maxWords bounds the table of shared strings: group ids can be as many as messages.

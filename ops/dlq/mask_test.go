@@ -48,7 +48,7 @@ func TestFirstOwnFrame(t *testing.T) {
 		{"only libraries", []string{"   at System.String.Substring(Int32 a)"}, "System.String.Substring"},
 		{"no frames", []string{"something went wrong"}, ""},
 	} {
-		if got := firstOwn(c.stack); got != c.want {
+		if got := firstOwn(c.stack, nil); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // stated makes type, masked message and first own frame of a reason as a producer wrote it.
-func stated(f ops.Failure) (kind, text, frame string) {
+func stated(f ops.Failure, known *causes) (kind, text, frame string) {
 	kind, message, stack := unfold(f)
 	if message == "" && (kind == "" || vague[kind]) {
 		kind = first(f.Condition, kind) // RetryAttemptsExhausted: the reason is in the function's log
@@ -19,7 +19,7 @@ func stated(f ops.Failure) (kind, text, frame string) {
 	if kind != "" {
 		message = strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(message, kind), ":"))
 	}
-	return kind, mask(message), firstOwn(stack)
+	return kind, mask(message), firstOwn(stack, known)
 }
 
 // unfold splits what producers write into one field: a type in front of the message,
@@ -103,9 +103,9 @@ func reversed(lines []string) []string {
 
 // firstOwn is the innermost frame that is the team's own code, without line numbers;
 // the innermost of all when there is none.
-func firstOwn(stack []string) string {
+func firstOwn(stack []string, known *causes) string {
 	innermost := ""
-	for f := range frames(stack) {
+	for f := range frames(stack, known) {
 		if f.own {
 			return f.name
 		}
@@ -136,7 +136,7 @@ var (
 const maxFrames = 64
 
 // frames reads the frames of a stack in the order they are written, innermost first.
-func frames(stack []string) iter.Seq[frame] {
+func frames(stack []string, known *causes) iter.Seq[frame] {
 	return func(yield func(frame) bool) {
 		call, n := "", 0
 		for _, entry := range stack {
@@ -149,7 +149,7 @@ func frames(stack []string) iter.Seq[frame] {
 					call = line[:strings.IndexByte(line, '(')]
 					continue
 				}
-				f, ok := frameOf(line, call)
+				f, ok := known.frame(line, call)
 				if ok && !yield(f) {
 					return
 				}
@@ -160,6 +160,29 @@ func frames(stack []string) iter.Seq[frame] {
 		}
 	}
 }
+
+// frame is frameOf that remembers: all letters of a cause have the same few lines.
+func (c *causes) frame(line, call string) (frame, bool) {
+	if c == nil || call != "" {
+		return frameOf(line, call)
+	}
+	c.mu.Lock()
+	f, ok := c.frames[line]
+	c.mu.Unlock()
+	if ok {
+		return f, f.name != ""
+	}
+	f, ok = frameOf(line, call)
+	f.name = strings.Clone(f.name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.frames) < maxKnownFrames {
+		c.frames[strings.Clone(line)] = f
+	}
+	return f, ok
+}
+
+const maxKnownFrames = 20_000
 
 // frameOf reads one frame; call is the line before where Go writes two. What stands
 // in a line says which language can have written it: the patterns are slow.
@@ -213,7 +236,7 @@ func javaFile(line string) bool {
 
 // hasFrames reports whether lines are a stack trace.
 func hasFrames(lines []string) bool {
-	for range frames(lines) {
+	for range frames(lines, nil) {
 		return true
 	}
 	return false
