@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -55,6 +56,20 @@ func peelAll(b *testing.B, messages []ops.Message) {
 		n++
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// The yardstick for a machine of another speed: what encoding/json takes to read the
+// outer document only, into maps.
+func BenchmarkStandardLibrary(b *testing.B) {
+	messages := typical()
+	n := 0
+	for b.Loop() {
+		var v any
+		if err := json.Unmarshal([]byte(messages[n%len(messages)].Body), &v); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
 }
 
 func BenchmarkWalk(b *testing.B) {
