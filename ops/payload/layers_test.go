@@ -7,10 +7,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"kxops/ops"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata anew")
@@ -97,4 +101,28 @@ func golden(t *testing.T, name, got string) {
 	if d := cmp.Diff(string(want), got); d != "" {
 		t.Errorf("%s (-update writes it anew): %s", file, d)
 	}
+}
+
+// Layers outlive the memory that they were read with: many at once, and all told
+// only at the end.
+func TestPeelManyAtOnce(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	all := samples()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			kept := map[string][]ops.Layer{}
+			for range 10 {
+				for name, s := range all {
+					kept[name] = Peel(s.message)
+				}
+			}
+			for name, s := range all {
+				if d := cmp.Diff(Peel(s.message), kept[name]); d != "" {
+					t.Errorf("%s changed afterwards: %s", name, d)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
