@@ -61,6 +61,7 @@ type run func(o *Operation, ctx context.Context) error
 func runOf(v ops.Verb) (run, bool) {
 	r, ok := map[ops.Verb]run{
 		ops.Redrive: (*Operation).redrive,
+		ops.Archive: (*Operation).redrive, // to a file
 	}[v]
 	return r, ok
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ type planner func(d *Desk, ctx context.Context, ask ops.Ask, q ops.Queue, pile *
 func plannerOf(v ops.Verb) (planner, bool) {
 	p, ok := map[ops.Verb]planner{
 		ops.Redrive: (*Desk).planRedrive,
+		ops.Archive: (*Desk).planArchive,
 	}[v]
 	return p, ok
 }
@@ -124,6 +126,11 @@ func (d *Desk) complete(ctx context.Context, plan *ops.Plan, pile *Pile) error {
 	}
 	if err := d.preflight(ctx, plan, messages); err != nil {
 		return err
+	}
+	for _, t := range plan.To {
+		if t.Kind == ops.KindFile {
+			checkNewFile(plan, t.Path)
+		}
 	}
 	d.setPace(plan)
 	d.estimate(plan, messages)
@@ -230,7 +237,8 @@ func (d *Desk) target(ctx context.Context, to string) (ops.Target, error) {
 	case functionStart:
 		return ops.Target{ARN: arn("lambda", "function:"+name), Kind: ops.KindFunction}, nil
 	case filePrefix:
-		return ops.Target{Kind: ops.KindFile, Path: name}, nil
+		path, err := filepath.Abs(name)
+		return ops.Target{Kind: ops.KindFile, Path: path}, err
 	}
 	return d.queueTarget(ctx, name)
 }

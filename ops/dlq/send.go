@@ -58,6 +58,8 @@ func (d *Desk) senderTo(_ context.Context, plan ops.Plan, t ops.Target) (sender,
 	switch t.Kind {
 	case ops.KindQueue:
 		return newQueueSender(d, t), nil
+	case ops.KindFile:
+		return newFileSender(d, plan, t.Path)
 	}
 	return nil, fmt.Errorf("kxops does not send to a %s", t.Kind)
 }
