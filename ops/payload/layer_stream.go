@@ -10,13 +10,13 @@ import (
 
 var kinesisPointer = layer{
 	name: "Kinesis pointer",
-	says: "Lambda gave up a batch of a Kinesis stream: the records themselves are not here but in the stream, until it trims them.",
+	says: "Lambda or a pipe gave up a batch of a Kinesis stream: the records themselves are not here but in the stream, until it trims them.",
 	open: func(in *input) (ops.Layer, bool) { return openStreamPointer(in, "KinesisBatchInfo", ops.KinesisRange) },
 }
 
 var dynamoPointer = layer{
 	name: "DynamoDB pointer",
-	says: "Lambda gave up a batch of a table's stream: the records themselves are not here but in the stream, for 24 hours.",
+	says: "Lambda or a pipe gave up a batch of a table's stream: the records themselves are not here but in the stream, for 24 hours.",
 	open: func(in *input) (ops.Layer, bool) {
 		return openStreamPointer(in, "DDBStreamBatchInfo", ops.DynamoDBRange)
 	},
@@ -28,6 +28,10 @@ func openStreamPointer(in *input, name string, kind ops.PointerKind) (ops.Layer,
 		return ops.Layer{}, false
 	}
 	failure := contextFailure(in.raw("requestContext"), in.raw("responseContext"), in.text("timestamp"))
+	pipe := Text(in.raw("context"), "partnerResourceArn") // a pipe writes less than Lambda does
+	if pipe != "" {
+		failure.Condition = Text(in.raw("context"), "condition")
+	}
 	var memory [8]member
 	info, _ := readMembers(batch, memory[:0])
 	p := &ops.Pointer{
@@ -54,6 +58,7 @@ func openStreamPointer(in *input, name string, kind ops.PointerKind) (ops.Layer,
 	}
 	f.add("From", p.From)
 	f.add("To", p.To)
+	f.add("Pipe", pipe)
 	f.contextOf(failure)
 	l := ops.Layer{Pointer: p, Origin: string(p.Stream)}
 	if failure.Function != "" || failure.Condition != "" { // else it says where, not why

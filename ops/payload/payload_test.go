@@ -109,3 +109,20 @@ func TestRawDeliveryNeedsEvidence(t *testing.T) {
 		}
 	}
 }
+
+// EventBridge Pipes leaves pointers too, with less around them; a pipe is no
+// function that could be invoked.
+func TestPointerOfAPipe(t *testing.T) {
+	d := Summary(Peel(ops.Message{Body: `{"context":{"partnerResourceArn":"arn:aws:pipes:eu-west-1:123456789012:pipe/orders","condition":"RetryAttemptsExhausted"},"version":"1.0","timestamp":"2026-11-22T00:00:00Z",` +
+		`"DDBStreamBatchInfo":{"shardId":"shardId-1","startSequenceNumber":"1","endSequenceNumber":"9","approximateArrivalOfFirstRecord":"2026-11-22T00:00:00Z","approximateArrivalOfLastRecord":"2026-11-22T00:00:00Z","batchSize":2,"streamArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/x"}}`}))
+	if f := d.Failure; f == nil || f.Condition != "RetryAttemptsExhausted" || f.Function != "" || f.At.IsZero() {
+		t.Errorf("%+v", f)
+	}
+	if p := d.Pointer; p == nil || p.Kind != ops.DynamoDBRange || p.To != "9" || p.Function != "" {
+		t.Errorf("%+v", p)
+	}
+	d = Summary(Peel(ops.Message{Body: `{"KinesisBatchInfo":{"shardId":"s"}}`}))
+	if d.Failure != nil || d.Pointer == nil {
+		t.Errorf("%+v", d)
+	}
+}
