@@ -315,6 +315,28 @@ func TestEmptyAnswersAreNotBelievedAgainstTheCount(t *testing.T) {
 	b.release(pile)
 }
 
+// The count may be a minute old as well: nor is it believed against one empty answer.
+func TestOneEmptyAnswerAndAnOldCountAreNotTheEnd(t *testing.T) {
+	b := newBench(t).ticking()
+	url := b.queue("dlq", nil)
+	sent := b.fill(url, 50, numbered)
+	b.SetFaults(sandbox.Fault{Kind: sandbox.CountLag, Service: "sqs", Until: b.Now().Add(50 * time.Second)}) // half a second of the wall clock
+	cfg := b.Config()
+	cfg.HTTPClient = &http.Client{Transport: &deaf{RoundTripper: cfg.HTTPClient.(*http.Client).Transport, from: 1, to: 3}}
+	q := b.describe("dlq")
+	if n, _ := q.Depth().Value(); n != 0 {
+		t.Fatalf("the count says %v: the test would prove nothing", n)
+	}
+	pile, err := New(Options{Config: cfg, Now: b.Now}).Look(t.Context(), q, Look{Lease: time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pile.Len() != len(sent) {
+		t.Errorf("%d of %d seen", pile.Len(), len(sent))
+	}
+	b.release(pile)
+}
+
 // Somebody who may receive but not give back finds out with the first messages.
 func TestALookThatCannotGiveBackStopsAtOnce(t *testing.T) {
 	b := newBench(t).ticking()
