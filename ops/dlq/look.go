@@ -85,13 +85,12 @@ func receives(messages int) int {
 // Cost says what a look would do to the queue, before it is done. It sends
 // nothing; the depth is that of q.
 func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
-	again := l.Again
-	l = l.filled()
 	looks := d.memory.most(q.ARN, d.o.Now())
-	if !again && looks >= looksBeforeMemory && d.Pile(q.ARN) != nil {
+	if d.remembers(q, l) != nil {
 		return ops.PeekCost{FromMemory: true, Warnings: []string{
 			fmt.Sprintf("this run has received messages of %s %d times: they are shown from memory and nothing is received", q.Name, looks)}}
 	}
+	l = l.filled()
 	n := l.Hold
 	if depth, ok := q.Measures.Last(ops.Visible).Value(); ok {
 		n = min(n, max(0, int(depth)))
@@ -106,9 +105,11 @@ func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
 
 	if n == 0 {
 		say("the queue counts no visible messages: there may be nothing to see")
+	} else {
+		say("up to %d messages are leased: nobody else receives them for up to %s, unless they are given back before", n, l.Lease)
+		say("ApproximateNumberOfMessagesVisible falls by up to %d while you look: an alarm on it may clear", n)
 	}
-	say("up to %d messages are leased: nobody else receives them for up to %s, unless they are given back before", n, l.Lease)
-	say("the receive count of each goes up by 1")
+	say("the receive count of each message goes up by 1")
 	if !q.FIFO {
 		if looks+1 > looksBeforeMemory {
 			say("it is the look number %d at some of them: a message that was received three times goes to the back of the queue and out of its age metric", looks+1)
@@ -116,7 +117,6 @@ func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
 			say("a message that was received three times goes to the back of the queue and out of its age metric: a third look of this run is answered from memory")
 		}
 	}
-	say("ApproximateNumberOfMessagesVisible falls by up to %d while you look: an alarm on it may clear", n)
 	if q.RedriveTo != "" && q.MaxReceive > 0 {
 		if left := q.MaxReceive - looks; left > 0 {
 			say("the queue has a redrive policy of its own: at most %d more looks and SQS moves the messages on to %s", left, q.RedriveTo.Name())
@@ -136,6 +136,20 @@ func (d *Desk) Cost(q ops.Queue, l Look) ops.PeekCost {
 		c.Warnings = append(c.Warnings, note)
 	}
 	return c
+}
+
+// remembers returns the pile that answers the look from memory: this run has seen
+// messages so often that one more look would push them to the back of the queue, or
+// by the queue's own redrive policy out of it. nil when the queue is to be asked.
+func (d *Desk) remembers(q ops.Queue, l Look) *Pile {
+	most := looksBeforeMemory
+	if q.RedriveTo != "" && q.MaxReceive > 0 {
+		most = min(most, q.MaxReceive)
+	}
+	if l.Again || d.memory.most(q.ARN, d.o.Now()) < most {
+		return nil
+	}
+	return d.Pile(q.ARN)
 }
 
 // usualSize is the mean size of the messages that the last look found, in bytes; 0 when unknown.
@@ -171,13 +185,13 @@ func (d *Desk) Look(ctx context.Context, q ops.Queue, l Look, progress func(ops.
 	if progress == nil {
 		progress = func(ops.LookProgress) {}
 	}
-	before := d.Pile(q.ARN)
-	if before != nil && !l.Again && d.memory.most(q.ARN, d.o.Now()) >= looksBeforeMemory {
-		n, until := before.Held()
-		progress(ops.LookProgress{Read: before.Len(), Want: before.Len(), Held: n, Until: until, Depth: before.queue.Depth(), Done: true,
-			Note: "from memory, as of " + before.At().Format(time.TimeOnly) + " UTC: this run has looked twice, and a third look would send the messages to the back of the queue"})
-		return before, nil
+	if known := d.remembers(q, l); known != nil {
+		n, until := known.Held()
+		progress(ops.LookProgress{Read: known.Len(), Want: known.Len(), Held: n, Until: until, Depth: known.queue.Depth(), Done: true,
+			Note: "from memory, as of " + known.At().UTC().Format(time.TimeOnly) + " UTC: one more look would move the messages to the back of the queue or out of it"})
+		return known, nil
 	}
+	before := d.Pile(q.ARN)
 	l = l.filled()
 	pile := newPile(d, q)
 	if err := d.begin(pile, before); err != nil {

@@ -616,6 +616,26 @@ func TestTheThirdLookIsFromMemory(t *testing.T) {
 	b.release(again)
 }
 
+// A queue whose own redrive policy moves messages on after one receive is not looked
+// at twice.
+func TestALookDoesNotPushMessagesOutOfTheQueue(t *testing.T) {
+	b := newBench(t).ticking()
+	final := b.queue("final", nil)
+	url := b.queue("dlq", redriveTo(b, "final", 1))
+	b.fill(url, 15, numbered)
+	pile, _ := b.look("dlq", Look{})
+	b.release(pile)
+	if again, last := b.look("dlq", Look{}); again != pile || !strings.HasPrefix(last.Note, "from memory") {
+		t.Errorf("note %q", last.Note)
+	}
+	if visible, _ := b.depth(final); visible != 0 {
+		t.Errorf("%d messages were moved on by looking", visible)
+	}
+	if visible, _ := b.depth(url); visible != 15 {
+		t.Errorf("%d messages left", visible)
+	}
+}
+
 func TestAMessageThatComesAgainHasANewHandle(t *testing.T) {
 	b := newBench(t)
 	p := newPile(b.desk, ops.Queue{ARN: "arn:aws:sqs:eu-west-1:123456789012:q"})
@@ -652,7 +672,7 @@ func TestCostSaysEachConsequence(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	text := strings.Join(c.Warnings, "\n")
-	for _, want := range []string{"up to 12 messages are leased", "30s", "receive count of each goes up by 1", "Visible falls by up to 12", "at most 3 more looks", "on to final", "back of the queue"} {
+	for _, want := range []string{"up to 12 messages are leased", "30s", "receive count of each message goes up by 1", "Visible falls by up to 12", "at most 3 more looks", "on to final", "back of the queue"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nothing about %q in\n%s", want, text)
 		}
