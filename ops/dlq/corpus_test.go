@@ -712,3 +712,8 @@ func TestKeysDoNotDependOnOrderOrCompany(t *testing.T) {
 		}
 	}
 }
+
+func newProducerFor(t testing.TB) *producer {
+	t.Helper()
+	return &producer{Rand: rand.New(rand.NewPCG(17, 1)), at: time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)}
+}
