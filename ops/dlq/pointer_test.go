@@ -77,6 +77,11 @@ func TestARangeIsReadBackExactly(t *testing.T) {
 	if d := cmp.Diff([]string{"one", "two", "three"}, dataOf(r)); d != "" || !r.Complete {
 		t.Errorf("complete %v (%s): %s", r.Complete, r.Why, d)
 	}
+	// An end that is no record: what comes after it is not of the range.
+	middle.To = middle.To[:len(middle.To)-1] + string(middle.To[len(middle.To)-1]+1)
+	if r := s.fetch(middle); len(r.Records) != 3 || r.Complete || !strings.Contains(r.Why, "the last record of the range was not found") {
+		t.Errorf("an end between two records: %d records, complete %v (%s)", len(r.Records), r.Complete, r.Why)
+	}
 	if r.Records[0].Key != "k" || r.Records[0].At.IsZero() {
 		t.Errorf("record %+v", r.Records[0])
 	}

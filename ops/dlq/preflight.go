@@ -510,7 +510,25 @@ func (f *flight) checkReturn(name string, c *cargo, to map[string]string) {
 	default:
 		f.fact("Back after", "a message that fails again is back after about %s (%d receives of %s)", span(again), most,
 			span(seconds(to, sqstypes.QueueAttributeNameVisibilityTimeout)))
+		f.checkPatience(name, again)
 		c.estimate(again-seconds(to, sqstypes.QueueAttributeNameVisibilityTimeout), f.now)
+	}
+}
+
+const longestCanaryWait = 15 * time.Minute // of our own setting: a person may set more
+
+// checkPatience compares how long a canary watches with how long a failing message
+// takes to come back. A canary that looks away too early passes everything.
+func (f *flight) checkPatience(name string, again time.Duration) {
+	pace := &f.plan.Pace
+	if !pace.Canary {
+		return
+	}
+	if pace.CanaryWait == 0 {
+		pace.CanaryWait = min(again+again/10, longestCanaryWait).Seconds()
+	}
+	if wait := time.Duration(pace.CanaryWait * float64(time.Second)); wait < again {
+		f.warn("the canary watches for %s, and what fails again in %s is back only after about %s: it can pass although everything fails", span(wait), name, span(again))
 	}
 }
 

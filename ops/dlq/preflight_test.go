@@ -572,3 +572,18 @@ func TestVerdictOnTheFix(t *testing.T) {
 		}
 	}
 }
+
+func TestACanaryHasToWaitForReturns(t *testing.T) {
+	s := newScene(t, "")
+	dead := s.queue("dead", nil)
+	to := s.queue("to", deadLettersTo(dead, 3)) // back after 2 minutes
+	with := func(pace ops.Pace) ops.Plan {
+		return s.check(dead, to, func(p *ops.Plan) { p.Pace = pace }, s.dead(to, "1", "{}", time.Hour))
+	}
+	says(t, "warnings", with(ops.Pace{Canary: true, CanaryWait: 30}).Warnings, "the canary watches for 30s", "back only after about 2m: it can pass")
+	silent(t, "warnings", with(ops.Pace{Canary: true, CanaryWait: 130}).Warnings)
+	silent(t, "warnings", with(ops.Pace{CanaryWait: 30}).Warnings)
+	if p := with(ops.Pace{Canary: true}); p.Pace.CanaryWait != 132 || len(p.Warnings) > 0 {
+		t.Errorf("waits %v s by itself, %q", p.Pace.CanaryWait, p.Warnings)
+	}
+}
