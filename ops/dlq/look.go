@@ -16,8 +16,6 @@ import (
 	"kxops/ops"
 )
 
-var errNotYet = errors.New("CONTRACT STUB: being written")
-
 const (
 	defaultLimit   = 1000
 	defaultWorkers = 16
