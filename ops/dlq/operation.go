@@ -60,8 +60,10 @@ type run func(o *Operation, ctx context.Context) error
 // runOf is how a verb is carried out.
 func runOf(v ops.Verb) (run, bool) {
 	r, ok := map[ops.Verb]run{
-		ops.Redrive: (*Operation).redrive,
-		ops.Archive: (*Operation).redrive, // to a file
+		ops.Redrive:   (*Operation).redrive,
+		ops.Archive:   (*Operation).redrive, // to a file
+		ops.Move:      (*Operation).move,
+		ops.Retention: (*Operation).keepLonger,
 	}[v]
 	return r, ok
 }
@@ -243,7 +245,7 @@ func (d *Desk) reopen(ctx context.Context, id string) (*Operation, error) {
 		return nil, err
 	}
 	r, err := replay(lines, log, d.o.Now)
-	if err == nil {
+	if err == nil && r.plan.Verb != ops.Move { // which goes on watching its own
 		err = d.noTask(ctx, r.plan)
 	}
 	if err == nil {
