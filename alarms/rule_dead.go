@@ -17,7 +17,7 @@ var deadLoss = Rule{
 	ID: "dlq.loss", Severity: Page,
 	Title: "dead letters are about to expire",
 	Why:   "ours: standard queues count from the first enqueue, so the source's retention is subtracted; FIFO counts from the move",
-	Next:  "redrive or archive before they expire, or raise the retention (14 days at most)",
+	Next:  "redrive or archive before they expire, or raise the retention to 14 days: kxops dlq retention (K in the console)",
 	Dead: func(q ops.Queue, l look) string {
 		loss := ops.QueueLoss(q, l.now)
 		in, ok := loss.In.Value()
@@ -68,7 +68,7 @@ var deadNonEmpty = Rule{
 	ID: "dlq.nonempty", Severity: Ticket,
 	Title: "there are dead letters",
 	Why:   "AWS: any visible message in a dead-letter queue",
-	Next:  "peek, find the cause, redrive",
+	Next:  "see why they are here: kxops dlq groups (t in the console), then kxops dlq redrive --canary (d)",
 	Dead: func(q ops.Queue, l look) string {
 		if n, ok := q.Depth().Value(); ok && n > 0 {
 			return fmt.Sprintf("%.0f dead letters", n)

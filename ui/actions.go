@@ -21,8 +21,8 @@ func lookActions() []Action {
 		move("page-down", "page down", "Moves down one screen.", pageDown, "pgdown", "ctrl+f", "]"),
 		move("first", "first", "Moves to the first line.", toTop, "home", "g"),
 		move("last", "last", "Moves to the last line.", toEnd, "end", "G"),
-		move("next", "next link", "Chooses the next resource that can be opened.", nextLink, "tab"),
-		move("previous", "previous link", "Chooses the previous resource that can be opened.", prevLink, "shift+tab"),
+		move("next", "next", "Chooses the next resource that can be opened, the next pane of a triage, the next layer of a message.", nextLink, "tab"),
+		move("previous", "previous", "Chooses the one before.", prevLink, "shift+tab"),
 		{
 			ID: "open", Keys: []string{"enter", "right", "l"}, Title: "open",
 			Help:    "Opens the resource under the cursor.",
@@ -203,7 +203,7 @@ func onStates(a *App) (bool, string) {
 }
 
 func hasSelection(a *App) (bool, string) {
-	if l, ok := a.top().(lister); ok && len(l.Table().Marks()) > 0 {
+	if l, ok := a.top().(lister); ok && l.Table().Marked() > 0 {
 		return true, ""
 	}
 	return hasOneSelection(a)
@@ -241,7 +241,7 @@ func somethingToUndo(a *App) (bool, string) {
 	if len(a.stack) > 1 {
 		return true, ""
 	}
-	if l, ok := a.top().(lister); ok && (l.Filter() != "" || len(l.Table().Marks()) > 0) {
+	if l, ok := a.top().(lister); ok && (l.Filter() != "" || l.Table().Marked() > 0) {
 		return true, ""
 	}
 	return false, "this is the first screen; q quits"

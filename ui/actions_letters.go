@@ -45,7 +45,7 @@ func letterActions() []Action {
 			Enabled: onLetters,
 			Run: func(a *App, _ string) tea.Cmd {
 				n := a.triage().shown.MarkShown()
-				a.say(plural(n, "letter") + fmt.Sprintf(": marks changed, %d marked", len(a.triage().shown.Marks())))
+				a.say(plural(n, "letter") + fmt.Sprintf(": marks changed, %d marked", a.triage().shown.Marked()))
 				return nil
 			},
 		},
@@ -71,8 +71,8 @@ func letterActions() []Action {
 		},
 		{
 			ID: "unlock", Keys: []string{"U"}, Title: "unlock",
-			Help:    "Allows changes for ten minutes; a protected account wants its name typed.",
-			Enabled: canUnlock,
+			Help:    "Allows changes for ten minutes; a protected account wants its name typed. Again: read-only at once.",
+			Enabled: (*App).deskReady,
 			Run:     func(a *App, _ string) tea.Cmd { return a.unlock() },
 		},
 		{
@@ -343,13 +343,6 @@ func (a *App) queueOf() *ops.Queue {
 		return q
 	}
 	return nil
-}
-
-func canUnlock(a *App) (bool, string) {
-	if ok, why := a.deskReady(); !ok {
-		return false, why
-	}
-	return !a.work.access().Change, "changes are allowed already"
 }
 
 // canChange says whether changes are allowed now.

@@ -323,7 +323,7 @@ func leave(s screen) tea.Cmd {
 // back undoes one step: first the marks and the filter, then the screen. It never quits.
 func (a *App) back() tea.Cmd {
 	if l, ok := a.top().(lister); ok {
-		if len(l.Table().Marks()) > 0 {
+		if l.Table().Marked() > 0 {
 			l.Table().Unmark()
 			return nil
 		}

@@ -119,7 +119,7 @@ func problemText(p *ops.Problem) string {
 }
 
 // footHints are the actions named in the foot line, most wanted first.
-var footHints = []string{"open", "filter", "palette", "help", "back", "quit", "faults", "pipelines", "alarms", "sort", "mark", "copy", "raw", "pause", "refresh"}
+var footHints = []string{"open", "triage", "filter", "palette", "help", "back", "quit", "faults", "pipelines", "alarms", "sort", "mark", "copy", "raw", "pause", "refresh"}
 
 func (a *App) drawFoot(c *text.Canvas, l light) {
 	switch {

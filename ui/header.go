@@ -222,7 +222,7 @@ func (a *App) drawCrumbs(c *text.Canvas, l light) {
 
 func listSegments(s lister, l light) []segment {
 	var out []segment
-	if n := len(s.Table().Marks()); n > 0 {
+	if n := s.Table().Marked(); n > 0 {
 		out = append(out, segment{fmt.Sprintf("%d marked", n), l.accent, 2})
 	}
 	if f := s.Filter(); f != "" {

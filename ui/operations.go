@@ -126,7 +126,13 @@ func (a *App) runEnded(r *run) tea.Cmd {
 			a.warn(words)
 		}
 	}
-	return a.look(true)
+	cmds := []tea.Cmd{a.look(true)}
+	for _, s := range a.stack {
+		if s, ok := s.(*triage); ok && s.arn == r.progress.From {
+			cmds = append(cmds, s.reread())
+		}
+	}
+	return tea.Batch(cmds...)
 }
 
 // startedMsg brings an operation that was begun or resumed.

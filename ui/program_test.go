@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -355,5 +356,59 @@ func TestHostileTextInATerminal(t *testing.T) {
 		if strings.Contains(s.term.raw(), bad) {
 			t.Errorf("%q was sent to the terminal", bad)
 		}
+	}
+}
+
+// However the console ends, what it holds is given back before Run returns.
+func TestRunGivesBackWhatIsHeld(t *testing.T) {
+	ends := map[string]func(cancel func(), keys io.Writer) error{
+		"the context": func(cancel func(), _ io.Writer) error { cancel(); return nil },
+		"the key":     func(_ func(), keys io.Writer) error { _, err := io.WriteString(keys, "q"); return err },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			d := sampleDesk()
+			o := deskOptions(d)
+			in, keys := io.Pipe()
+			defer keys.Close()
+			o.Input, o.Output = in, io.Discard
+			done := make(chan error, 1)
+			go func() { done <- Run(ctx, o) }()
+			go func() { // the pipe takes keys only while the program reads them
+				for _, s := range []string{":triage orders-failed\r", "\r"} {
+					if _, err := io.WriteString(keys, s); err != nil {
+						return
+					}
+				}
+			}()
+			held := func() int {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				return d.held
+			}
+			deadline := time.Now().Add(patience)
+			for held() == 0 {
+				if time.Now().After(deadline) {
+					t.Fatal("it never looked")
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if err := end(cancel, keys); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(patience):
+				t.Fatal("Run does not end")
+			}
+			if held() != 0 || !slices.Contains(d.releases, "all") {
+				t.Errorf("%d are still held", held())
+			}
+		})
 	}
 }

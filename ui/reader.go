@@ -69,6 +69,9 @@ func tabsOf(m ops.Message, layers []ops.Layer) []tab {
 		x := &layers[i]
 		tabs = append(tabs, tab{title: x.Kind, layer: x, bytes: own})
 		for n, part := range x.Parts[:min(len(x.Parts), maxParts)] {
+			if len(x.Parts) == 1 && len(x.Body) > 0 { // the next layer is that part
+				break
+			}
 			tabs = append(tabs, tab{title: "part " + count(float64(n+1)), layer: &ops.Layer{Kind: x.Kind}, bytes: part})
 		}
 		own = x.Body
@@ -231,7 +234,7 @@ func writeMessage(w *writer, x ops.Letter, m ops.Message) {
 	if !x.Expires.IsZero() {
 		w.fact("lost in", until(x.Expires, w.l.now), lossStyle(w.l, x.Expires))
 	}
-	w.fact("received", count(float64(m.Receives()))+" times, over all queues", text.Style{})
+	w.fact("received", times(m.Receives())+", over all queues", text.Style{})
 	w.fact("source", string(m.Source()), text.Style{})
 	w.fact("group", m.Group(), text.Style{})
 	w.fact("size", bytesText(float64(m.Size())), text.Style{})
@@ -287,11 +290,18 @@ func writeLayer(w *writer, x *ops.Layer) {
 		w.fact("cut", "its producer cut the payload: it must not be sent on", w.l.page)
 	}
 	for _, f := range x.Facts {
-		w.fact(f.Name, f.Value, text.Style{})
+		if !told(x.Failure, f.Value) {
+			w.fact(f.Name, f.Value, text.Style{})
+		}
 	}
 	if n := len(x.Parts); n > maxParts {
 		w.fact("parts", count(float64(n))+", the first "+count(maxParts)+" have a tab", w.l.dim)
 	}
+}
+
+// told reports whether a fact repeats what the failure says already.
+func told(f *ops.Failure, value string) bool {
+	return f != nil && value != "" && (value == f.Message || value == f.RequestID || value == f.Type || value == f.Condition || value == string(f.Function))
 }
 
 func sortedNames(m map[string]string) []string {

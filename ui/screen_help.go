@@ -25,6 +25,8 @@ func openHelp(a *App, _ ops.ARN) screen {
 		}
 		w.head("filter (/)")
 		w.para("word shows rows that hold it in any column; !word rows that do not; column:word looks in one column (state:page, kind:dlq, name:orders); spaces mean and; \"double quotes\" keep spaces.", text.Style{})
+		w.head("filter of letters (/ in a triage)")
+		w.para("word: anywhere in the message or a layer of it; attr:NAME or attr:NAME=VALUE; age>2h age<10m; receives>3; source:QUEUE; group:KEY; event:WORD; id:PREFIX; is:duplicate, harmless, pointer, lossy or stated; ! in front turns a word around; jq:EXPRESSION over the innermost body takes the rest of the line.", text.Style{})
 		w.head("words")
 		w.para("PAGE wakes somebody, TICKET waits for the morning, ok is well. asleep: an idle queue publishes no metrics and is left alone. denied: this identity may not read it. ? means it could not be read; it never means 0. A time to loss with * assumes the worst case.", text.Style{})
 	})

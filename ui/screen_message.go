@@ -27,6 +27,12 @@ func (m *message) Draw(c *text.Canvas, height int, l light) {
 	m.s.reader.draw(c, height, l, true)
 }
 
+// Open folds what is under the cursor: there is nothing further to go to.
+func (m *message) Open(*App) tea.Cmd {
+	m.s.reader.fold()
+	return nil
+}
+
 // Want keeps the triage screen below in step, and asks how long the data stays
 // where the letter only points to it.
 func (m *message) Want(a *App) tea.Cmd {

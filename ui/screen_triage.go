@@ -235,6 +235,7 @@ type lookedMsg struct {
 	all    []ops.Letter
 	at     map[string]int32
 	memory bool
+	again  bool // nothing was received: the pile was read again
 	sorted
 	err error
 }
@@ -269,16 +270,34 @@ func (s *triage) look(a *App, limit int) tea.Cmd {
 		defer close(k.done)
 		pile, err := desk.Look(ctx, queue, limit, k.put)
 		msg := lookedMsg{screen: s, gen: gen, pile: pile, err: err, memory: memory}
-		if pile != nil {
-			msg.all = pile.Letters()
-			msg.at = make(map[string]int32, len(msg.all))
-			for i := range msg.all {
-				msg.at[msg.all[i].ID] = int32(i)
-			}
-			msg.sorted, _ = sortPile(context.Background(), pile, msg.all, nil)
-		}
+		msg.read()
 		return msg
 	}, s.progressCmd(k, gen))
+}
+
+// read lists the letters of the pile and sorts them by cause.
+func (msg *lookedMsg) read() {
+	if msg.pile == nil {
+		return
+	}
+	msg.all = msg.pile.Letters()
+	msg.at = make(map[string]int32, len(msg.all))
+	for i := range msg.all {
+		msg.at[msg.all[i].ID] = int32(i)
+	}
+	msg.sorted, _ = sortPile(context.Background(), msg.pile, msg.all, nil) // without a filter it cannot fail
+}
+
+// reread shows what is left of the pile after an operation took letters out of it.
+func (s *triage) reread() tea.Cmd {
+	if s.pile == nil || s.looking != nil {
+		return nil
+	}
+	msg := lookedMsg{screen: s, gen: s.gen, pile: s.pile, memory: s.memory, again: true}
+	return func() tea.Msg {
+		msg.read()
+		return msg
+	}
 }
 
 // progressCmd brings one message when it is time to draw the progress again.
@@ -306,6 +325,9 @@ func (s *triage) lookMoved(msg lookMovedMsg) tea.Cmd {
 func (a *App) looked(msg lookedMsg) tea.Cmd {
 	s := msg.screen
 	if s.left {
+		if msg.again {
+			return nil
+		}
 		return release(s.desk, s.arn, true)
 	}
 	if msg.gen != s.gen {
@@ -628,12 +650,7 @@ func (s *triage) what(x *ops.Letter) string {
 	if s.group == allGroups && x.Cause != nil {
 		return x.Cause.Title
 	}
-	for _, w := range []string{x.Harmless, x.Event, ops.ARN(x.Origin).Name(), x.ID} {
-		if w != "" {
-			return w
-		}
-	}
-	return ""
+	return x.ID
 }
 
 // noteOf is a word of warning about a letter.

@@ -176,14 +176,14 @@ func (s *triage) drawPane(c *text.Canvas, p pane, l light) {
 	switch p {
 	case paneGroups:
 		title := plural(len(s.causes), "group")
-		if n := len(s.groups.Marks()); n > 0 {
+		if n := s.groups.Marked(); n > 0 {
 			title += fmt.Sprintf(", %d marked", n)
 		}
 		s.paneTitle(c, title, p, look)
 		s.groups.Draw(c, c.Height()-1, s.looksOf(p, l).table)
 	case paneLetters:
 		title := plural(len(s.rowsOf[s.group]), "letter")
-		if n := len(s.shown.Marks()); n > 0 {
+		if n := s.shown.Marked(); n > 0 {
 			title += fmt.Sprintf(", %d marked", n)
 		}
 		s.paneTitle(c, title, p, look)
@@ -298,7 +298,7 @@ func groupWords(g *ops.CauseGroup, l light) string {
 }
 
 func letterWords(x ops.Letter, l light) string {
-	words := []string{"sent " + age(x.Sent, l.now) + " ago", "received " + count(float64(x.Receives)) + " times"}
+	words := []string{"sent " + age(x.Sent, l.now) + " ago", "received " + times(x.Receives)}
 	if x.Source != "" {
 		words = append(words, "from "+x.Source.Name())
 	}

@@ -23,8 +23,13 @@ func (a *App) unlock() tea.Cmd {
 		return nil
 	}
 	x := desk.Access()
-	if x.Change {
-		a.say("changes are allowed already")
+	switch {
+	case x.Change && x.Until.IsZero():
+		a.say("changes are allowed: this session was started so")
+		return nil
+	case x.Change:
+		desk.Lock()
+		a.say("read-only again; what runs is finished")
 		return nil
 	}
 	if x.Confirm == "" {

@@ -17,6 +17,19 @@ func orNone(s string) string {
 	return s
 }
 
+// times says how often.
+func times(n int) string {
+	switch n {
+	case 0:
+		return "? times"
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return count(float64(n)) + " times"
+}
+
 func onOff(on bool) string {
 	if on {
 		return "on"
