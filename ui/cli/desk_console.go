@@ -165,13 +165,7 @@ func (c *consoleDesk) Fetch(ctx context.Context, p ops.Pointer) (ui.PointerData,
 }
 
 func (c *consoleDesk) Poison(ctx context.Context, p ops.Pointer, say func(string)) (ui.Record, error) {
-	d, ok := any(c.d).(interface {
-		Poison(context.Context, ops.Pointer, func(string)) (dlq.Record, error)
-	})
-	if !ok {
-		return ui.Record{}, &ops.Problem{Fault: ops.FaultUnsupported, What: "this build cannot look for a poison record"}
-	}
-	r, err := d.Poison(ctx, p, say)
+	r, err := c.d.Poison(ctx, p, say)
 	return ui.Record(r), err
 }
 
