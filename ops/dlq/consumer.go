@@ -13,8 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"kxops/ops"
 	"kxops/ops/payload"
@@ -229,69 +227,6 @@ func (d *Desk) subscriptionsTo(ctx context.Context, queue ops.ARN) ([]Producer, 
 		}
 	}
 	return found, nil
-}
-
-// homes finds where each message goes back to: the places, and for each message
-// id the index of its own. Messages that name nobody are not in of; astray says
-// why, and how many.
-func (d *Desk) homes(ctx context.Context, q ops.Queue, messages func(yield func(ops.Message) bool)) (places []ops.Target, of map[string]int, astray map[string]int, err error) {
-	var (
-		producers []Producer
-		asked     bool
-		unread    error // why the list of producers is not whole
-	)
-	of, astray = map[string]int{}, map[string]int{}
-	index := map[ops.ARN]int{}
-	for m := range messages {
-		to, why := home(m, producers)
-		if to == "" && !asked { // most letters say it themselves: only then the account is searched
-			asked = true
-			producers, unread = d.Producers(ctx, q)
-			to, why = home(m, producers)
-		}
-		if to == "" {
-			if unread != nil {
-				why += " (" + d.o.Explain(unread).What + ")"
-			}
-			astray[why]++
-			continue
-		}
-		i, known := index[to]
-		if !known {
-			t, err := d.targetAt(ctx, to)
-			if err != nil {
-				return nil, nil, nil, err
-			}
-			i = len(places)
-			places, index[to] = append(places, t), i
-		}
-		of[m.ID] = i
-		places[i].Count++
-	}
-	return places, of, astray, ctx.Err()
-}
-
-// targetAt makes a target of an ARN. A queue that does not exist has no URL: the
-// preflight says so.
-func (d *Desk) targetAt(ctx context.Context, arn ops.ARN) (ops.Target, error) {
-	t := ops.Target{ARN: arn, Kind: arn.Kind()}
-	if t.Kind != ops.KindQueue {
-		return t, nil
-	}
-	in := &sqs.GetQueueUrlInput{QueueName: aws.String(arn.Name())}
-	if account := arn.Account(); account != d.o.Identity.Account && account != "" {
-		in.QueueOwnerAWSAccountId = &account
-	}
-	out, err := d.sqs.GetQueueUrl(ctx, in)
-	var none *sqstypes.QueueDoesNotExist
-	switch {
-	case errors.As(err, &none):
-		return t, nil
-	case err != nil:
-		return t, fmt.Errorf("find queue %s: %w", arn.Name(), err)
-	}
-	t.URL = aws.ToString(out.QueueUrl)
-	return t, nil
 }
 
 // home is where one letter goes back to: the endpoint that failed. why says what

@@ -515,17 +515,13 @@ func (f *flight) checkReturn(name string, c *cargo, to map[string]string) {
 	}
 }
 
-const longestCanaryWait = 15 * time.Minute // of our own setting: a person may set more
-
-// checkPatience compares how long a canary watches with how long a failing message
-// takes to come back. A canary that looks away too early passes everything.
+// checkPatience compares how long a person wants a canary to watch with how long a
+// failing message takes to come back. A canary that looks away too early passes
+// everything.
 func (f *flight) checkPatience(name string, again time.Duration) {
-	pace := &f.plan.Pace
-	if !pace.Canary {
-		return
-	}
-	if pace.CanaryWait == 0 {
-		pace.CanaryWait = min(again+again/10, longestCanaryWait).Seconds()
+	pace := f.plan.Pace
+	if !pace.Canary || pace.CanaryWait <= 0 {
+		return // without one, or setPace waits long enough by itself
 	}
 	if wait := time.Duration(pace.CanaryWait * float64(time.Second)); wait < again {
 		f.warn("the canary watches for %s, and what fails again in %s is back only after about %s: it can pass although everything fails", span(wait), name, span(again))

@@ -466,30 +466,6 @@ func TestWhereALetterGoesBackTo(t *testing.T) {
 	}
 }
 
-func TestHomesOfAMixedPile(t *testing.T) {
-	s := newScene(t, "incident")
-	q, err := s.desk.Queue(t.Context(), "thumbnails-dlq")
-	s.must(err)
-	orders := ops.Target{ARN: s.arn("sqs", "orders")}
-	async := s.letter("2", "{}", time.Hour)
-	async.Attributes = map[string]ops.Attribute{"RequestID": {Type: "String", Text: "r"}, "ErrorCode": {Type: "Number", Text: "200"}}
-	rule := s.letter("5", "{}", time.Hour)
-	rule.Attributes = map[string]ops.Attribute{"RULE_ARN": {Type: "String", Text: "r"}, "TARGET_ARN": {Type: "String", Text: "arn:aws:states:eu-west-1:1:x"}}
-	places, of, astray, err := s.desk.homes(t.Context(), q, slices.Values([]ops.Message{
-		s.dead(orders, "1", "{}", time.Hour), async, s.dead(ops.Target{ARN: s.arn("sqs", "gone")}, "3", "{}", time.Hour), s.dead(orders, "4", "{}", time.Hour), rule,
-	}))
-	s.must(err)
-	if d := cmp.Diff(map[string]int{"1": 0, "2": 1, "3": 2, "4": 0}, of); d != "" {
-		t.Error(d)
-	}
-	if len(places) != 3 || places[0].Count != 2 || !strings.HasSuffix(places[0].URL, "/orders") || places[1].Kind != ops.KindFunction || places[2].URL != "" {
-		t.Errorf("places %+v", places)
-	}
-	if len(astray) != 1 {
-		t.Errorf("astray %v", astray)
-	}
-}
-
 func TestWhatChangedSinceThePlan(t *testing.T) {
 	s := newScene(t, "")
 	dead := s.queue("dead", nil)
@@ -583,7 +559,5 @@ func TestACanaryHasToWaitForReturns(t *testing.T) {
 	says(t, "warnings", with(ops.Pace{Canary: true, CanaryWait: 30}).Warnings, "the canary watches for 30s", "back only after about 2m: it can pass")
 	silent(t, "warnings", with(ops.Pace{Canary: true, CanaryWait: 130}).Warnings)
 	silent(t, "warnings", with(ops.Pace{CanaryWait: 30}).Warnings)
-	if p := with(ops.Pace{Canary: true}); p.Pace.CanaryWait != 132 || len(p.Warnings) > 0 {
-		t.Errorf("waits %v s by itself, %q", p.Pace.CanaryWait, p.Warnings)
-	}
+	silent(t, "warnings", with(ops.Pace{Canary: true}).Warnings)
 }
