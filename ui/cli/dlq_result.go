@@ -194,7 +194,11 @@ func (p *printer) result(r resultReport) {
 	count("rejected", r.Rejected, "still where they were")
 	count("unknown", r.Unknown, "no answer came: they are still where they were, and may also have arrived")
 	count("returned", r.Returned, "failed again and came back")
-	count("missing", r.Missing, "in the plan and not found: expired, or taken by somebody else")
+	if r.State == ops.Cancelled || r.State == ops.Halted {
+		count("left", r.Missing, "not begun with: still in "+named(r.From.Name()))
+	} else {
+		count("missing", r.Missing, "in the plan and not found: expired, or taken by somebody else")
+	}
 	if r.Note != "" {
 		p.folded("  ", r.Note)
 	}

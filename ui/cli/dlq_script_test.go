@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,6 +102,127 @@ func firstID(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: out.Messages[0].ReceiptHandle})
 	ts.Check(err)
 	ts.Setenv("ID", aws.ToString(out.Messages[0].MessageId))
+}
+
+// groupKey is the script command "groupkey COUNT": $KEY is the key of the group of
+// so many messages in the JSON that was printed last.
+func groupKey(ts *testscript.TestScript, neg bool, args []string) {
+	var report groupsReport
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &report))
+	for _, g := range report.Groups {
+		if strconv.Itoa(g.Messages) == strings.Join(args, " ") {
+			ts.Setenv("KEY", g.Cause.Key)
+			return
+		}
+	}
+	ts.Fatalf("no group of %s messages", args)
+}
+
+// lastOperation is the script command "operation": $OP is the id in the last line
+// of the journal that was printed last.
+func lastOperation(ts *testscript.TestScript, neg bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	words := strings.Fields(lines[len(lines)-1])
+	if len(words) < 4 || words[3] != "operation" {
+		ts.Fatalf("no operation in %q", lines[len(lines)-1])
+	}
+	ts.Setenv("OP", words[2])
+}
+
+// editFile is the script command "edit FILE OLD NEW": exactly one replacement.
+func editFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	path := ts.MkAbs(args[0])
+	content, err := os.ReadFile(path)
+	ts.Check(err)
+	if n := strings.Count(string(content), args[1]); n != 1 {
+		ts.Fatalf("%q is %d times in %s", args[1], n, args[0])
+	}
+	ts.Check(os.WriteFile(path, []byte(strings.Replace(string(content), args[1], args[2], 1)), 0o600))
+}
+
+// setRetention is the script command "retention QUEUE SECONDS": somebody else
+// changes the queue.
+func setRetention(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: retention QUEUE SECONDS")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	_, err := client.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{
+		QueueUrl: address(ctx, ts, client, args[0]), Attributes: map[string]string{"MessageRetentionPeriod": args[1]},
+	})
+	ts.Check(err)
+}
+
+// attributeIs is the script command "attribute QUEUE NAME VALUE".
+func attributeIs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: attribute QUEUE NAME VALUE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	out, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: address(ctx, ts, client, args[0]), AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
+	})
+	ts.Check(err)
+	if got := out.Attributes[args[1]]; got != args[2] {
+		ts.Fatalf("%s of %s is %q, want %q", args[1], args[0], got, args[2])
+	}
+}
+
+// moveTask is the script command "movetask QUEUE RATE": somebody else's task runs.
+func moveTask(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: movetask QUEUE RATE")
+	}
+	rate, err := strconv.ParseInt(args[1], 10, 32)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err = scriptQueues(ts).StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{
+		SourceArn:                    aws.String(fmt.Sprintf("arn:aws:sqs:%s:%s:%s", sandbox.HomeRegion, sandbox.Account, args[0])),
+		MaxNumberOfMessagesPerSecond: aws.Int32(int32(rate)),
+	})
+	ts.Check(err)
+}
+
+// failing is the script command "failing QUEUE": until the script ends a consumer
+// receives its messages and fails on each at once.
+func failing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: failing QUEUE")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	client := scriptQueues(ts)
+	url := address(ctx, ts, client, args[0])
+	ended := make(chan error, 1)
+	go func() { ended <- failOn(ctx, client, url) }()
+	ts.Defer(func() {
+		stop()
+		if err := <-ended; err != nil {
+			ts.Logf("the failing consumer: %v", err)
+		}
+	})
+}
+
+func failOn(ctx context.Context, client *sqs.Client, url *string) error {
+	for ctx.Err() == nil {
+		out, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10, WaitTimeSeconds: 1})
+		if err != nil {
+			break
+		}
+		for _, m := range out.Messages {
+			if _, err := client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: m.ReceiptHandle}); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // send is the script command "send QUEUE BODY": one more message.

@@ -43,7 +43,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: cleanHome,
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode, "deadqueue": deadQueue, "depth": depthIs, "firstid": firstID, "waitheld": waitHeld, "send": send},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode, "deadqueue": deadQueue, "depth": depthIs, "send": send,
+			"firstid": firstID, "waitheld": waitHeld, "groupkey": groupKey, "operation": lastOperation, "edit": editFile, "retention": setRetention, "failing": failing,
+			"attribute": attributeIs, "movetask": moveTask,
+		},
 	})
 }
 
