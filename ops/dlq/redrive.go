@@ -496,9 +496,6 @@ func (r *redriver) sort(messages []ops.Message) (drop []*held) {
 		h := &held{message: m, until: m.Until}
 		st, member := r.record.stateOf(m.ID)
 		h.member = member
-		if id := r.record.returnOf(m); id != "" {
-			back = append(back, line{Word: lineReturned, ID: id})
-		}
 		r.mu.Lock()
 		before := r.hand[m.ID]
 		if before == nil {
@@ -523,6 +520,10 @@ func (r *redriver) sort(messages []ops.Message) (drop []*held) {
 			drop = append(drop, r.hand[m.ID])
 		}
 		r.mu.Unlock()
+		// After it is in hand: a send that is recorded just now finds it there.
+		if id := r.record.returnOf(m); id != "" {
+			back = append(back, line{Word: lineReturned, ID: id})
+		}
 	}
 	r.fail(r.record.write(back...))
 	r.judge()
@@ -559,6 +560,9 @@ func (r *redriver) process(ctx context.Context, batch []*held) error {
 	if err := r.record.write(outcomes(batch, receipts)...); err != nil {
 		return err // what was sent is not recorded as sent: it must not be deleted
 	}
+	if err := r.cameBack(receipts); err != nil {
+		return err
+	}
 	var done []*held
 	for i, h := range batch {
 		if receipts[i].fate == sent {
@@ -588,6 +592,24 @@ func (r *redriver) certain(batch []*held) ([]*held, error) {
 		return true
 	})
 	return left, r.record.write(late...)
+}
+
+// cameBack books what failed again before its send was recorded: another worker
+// has received it meanwhile, as a stranger.
+func (r *redriver) cameBack(receipts []receipt) error {
+	var back []line
+	r.mu.Lock()
+	for _, x := range receipts {
+		h := r.hand[x.id]
+		if x.fate != sent || h == nil || h.member {
+			continue
+		}
+		if id := r.record.returnOf(h.message); id != "" {
+			back = append(back, line{Word: lineReturned, ID: id})
+		}
+	}
+	r.mu.Unlock()
+	return r.record.write(back...)
 }
 
 // outcomes are the lines of a send. What was not taken for sure goes back to where

@@ -160,11 +160,11 @@ func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) erro
 		return &exitWith{code: exitFindings}
 	case only:
 		return nil
+	case idle(plan):
+		b.say("nothing to do: " + strings.Join(append(plan.Blockers, "no message is selected")[:1], ""))
+		return nil
 	case len(plan.Blockers) > 0:
 		return refused("not applied: "+strings.Join(plan.Blockers, "; "), "")
-	case idle(plan):
-		b.say("nothing to do")
-		return nil
 	}
 	if err := b.mayChange(); err != nil {
 		return err
@@ -294,9 +294,13 @@ func planTitle(p ops.Plan) string {
 
 func (p *printer) plan(x ops.Plan) {
 	p.line(p.paint("1", "plan "+x.ID+": "+planTitle(x)))
+	width := len("messages ")
+	for _, f := range x.Facts {
+		width = max(width, text.Width(text.Clean(f.Name)))
+	}
 	field := func(name, value string) {
 		if value != "" {
-			p.folded(fmt.Sprintf("  %-9s ", name), oneLine(value))
+			p.folded("  "+name+strings.Repeat(" ", max(0, width-text.Width(name)))+" ", oneLine(value))
 		}
 	}
 	account := orUnknown(x.Account)
@@ -320,7 +324,7 @@ func (p *printer) plan(x ops.Plan) {
 	field("takes", costText(x))
 	field("because", x.Reason)
 	for _, f := range x.Facts {
-		field(text.Clean(f.Name), f.Value)
+		field(strings.ToLower(text.Clean(f.Name)), f.Value)
 	}
 	p.list("steps", len(x.Steps), func(i int) {
 		p.folded(fmt.Sprintf("  %d. ", i+1), oneLine(x.Steps[i].Text))

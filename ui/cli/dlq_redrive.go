@@ -174,8 +174,10 @@ func (s *session) dlqRedrive(ctx context.Context, queue string, f redriveFlags) 
 		verb = ops.Move
 	}
 	ask := func(q ops.Queue) ops.Ask {
+		pace := f.pace.pace()
+		pace.Lease = time.Duration(f.look.lease).Seconds()
 		return ops.Ask{
-			Verb: verb, Queue: q.ARN, Select: f.sel.of(q), To: f.to, Native: f.native, Pace: f.pace.pace(),
+			Verb: verb, Queue: q.ARN, Select: f.sel.of(q), To: f.to, Native: f.native, Pace: pace,
 			Reorder: f.reorder, Invoke: f.invoke.value, Reason: s.reason,
 		}
 	}

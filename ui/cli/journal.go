@@ -2,8 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kxops/ops"
+	"kxops/ops/dlq"
 	"kxops/ops/journal"
 	"kxops/ui"
 	"kxops/ui/text"
@@ -23,8 +26,10 @@ func newJournal(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use:   "journal [ID]",
 		Short: "What was done, by whom, why, and what became of it",
-		Long: `Prints the last entries of the journal, oldest first, or everything about one ID.
-With -o json each entry is one object a line.`,
+		Long: `Prints the last entries of the journal, oldest first, or everything about one ID: of an
+operation on messages also what became of them, with the ids of those that were
+rejected, are unknown, or came back. With -o json each entry is one object a line, and
+the operation's record one more.`,
 		Args: takes(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			j, err := journal.Open("")
@@ -49,7 +54,10 @@ With -o json each entry is one object a line.`,
 					return err
 				}
 			}
-			return s.printEntries(entries, len(args) > 0)
+			if err := s.printEntries(entries, len(args) > 0); err != nil || len(args) == 0 {
+				return err
+			}
+			return s.printPast(j, args[0])
 		},
 	}
 }
@@ -99,6 +107,45 @@ func (s *session) printEntries(entries []journal.Entry, whole bool) error {
 	}
 	_, err := io.WriteString(s.Out, b.String())
 	return err
+}
+
+// operationReport is what became of an operation, as its record says.
+type operationReport struct {
+	Schema  string     `json:"schema"` // kxops/operation/v1
+	Ended   bool       `json:"ended"`  // false: it runs, or was interrupted
+	Last    *time.Time `json:"last_at"`
+	Notice  string     `json:"notice,omitempty"`
+	Targets []ops.ARN  `json:"to"`
+	resultReport
+}
+
+// printPast prints the record of an operation; a session has none.
+func (s *session) printPast(j *journal.Journal, id string) error {
+	past, err := dlq.ReadPast(j, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	took := past.Last.Sub(past.Plan.Created)
+	r := operationReport{"kxops/operation/v1", past.Ended, when(past.Last), oneLine(past.Notice), []ops.ARN{}, newResultReport(past.Result, took)}
+	for _, t := range past.Plan.To {
+		r.Targets = append(r.Targets, t.ARN)
+	}
+	if s.json() {
+		r.resultReport.Schema = ""
+		return s.printLine(r)
+	}
+	p := s.paper()
+	p.result(r.resultReport)
+	if !past.Ended {
+		p.folded("  ", "it has no end: it runs, or was interrupted; `kxops dlq resume` lists what can be finished")
+	}
+	if r.Notice != "" {
+		p.folded("  ", r.Notice)
+	}
+	return s.printText(p.b.String())
 }
 
 func orUnknown(s string) string {
