@@ -64,6 +64,8 @@ func runOf(v ops.Verb) (run, bool) {
 		ops.Archive:   (*Operation).redrive, // to a file
 		ops.Move:      (*Operation).move,
 		ops.Retention: (*Operation).keepLonger,
+		ops.Restore:   (*Operation).transfer,
+		ops.Import:    (*Operation).transfer,
 	}[v]
 	return r, ok
 }
@@ -317,7 +319,7 @@ func (o *Operation) finish(err error) {
 	if err != nil && result.Problem == nil {
 		result.Problem = ops.AsProblem(err)
 	}
-	if p := o.desk.Pile(o.plan.From); p != nil {
+	if p := o.desk.Pile(o.plan.From); p != nil && !copies(o.plan.Verb) {
 		p.Forget(o.record.in(isDeleted))
 	}
 	result.Progress = end
@@ -423,6 +425,9 @@ func (o *Operation) Progress() ops.Progress {
 		ID: o.plan.ID, Verb: o.plan.Verb, From: o.plan.From, State: o.state, Stage: o.stage, Total: o.plan.Messages(),
 		Sent: c.sent + c.deleted, Deleted: c.deleted, Pending: c.sent, Rejected: c.rejected, Unknown: c.unknown, Returned: c.returned,
 		Moved: o.moved, Depth: o.depth, ETA: ops.Missing(ops.NoData), Started: o.started, Until: o.until, Calls: o.calls, USD: o.usd, Note: o.note,
+	}
+	if copies(o.plan.Verb) {
+		p.Deleted = 0
 	}
 	if p.State.Over() {
 		p.Unknown += c.intended

@@ -40,6 +40,8 @@ type planner func(d *Desk, ctx context.Context, ask ops.Ask, q ops.Queue, pile *
 func plannerOf(v ops.Verb) (planner, bool) {
 	p, ok := map[ops.Verb]planner{
 		ops.Redrive:   (*Desk).planRedrive,
+		ops.Restore:   (*Desk).planTransfer,
+		ops.Import:    (*Desk).planTransfer,
 		ops.Archive:   (*Desk).planArchive,
 		ops.Move:      (*Desk).planMove,
 		ops.Retention: (*Desk).planRetention,

@@ -177,7 +177,11 @@ func (r *record) book(l line) {
 		if l.New != "" {
 			r.byNew[l.New] = it
 		}
-		r.move(it, isSent)
+		if copies(r.plan.Verb) { // there is nothing to delete
+			r.move(it, isDeleted)
+		} else {
+			r.move(it, isSent)
+		}
 	case lineRejected:
 		it.code, it.why, it.sender = l.Code, l.Why, l.Sender
 		r.move(it, isRejected)
