@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"kxops/ops"
 	"kxops/ops/journal"
 )
@@ -107,6 +109,17 @@ func (d *Desk) acceptable(plan ops.Plan) error {
 	}
 	if d.o.Journal == nil {
 		return &ops.Problem{Fault: ops.FaultRefused, What: "nothing is changed without a journal"}
+	}
+	return d.mayChange()
+}
+
+// mayChange asks the gate whether this session may change something, so that nothing
+// is begun that will be refused half-way. The request has nothing in it: behind the
+// gate the SDK itself does not send it, so no byte leaves.
+func (d *Desk) mayChange() error {
+	_, err := d.once.DeleteMessageBatch(context.Background(), &sqs.DeleteMessageBatchInput{})
+	if p := ops.AsProblem(err); p != nil && p.Fault == ops.FaultRefused {
+		return p
 	}
 	return nil
 }
@@ -226,6 +239,9 @@ func (d *Desk) Resume(ctx context.Context, id string) (*Operation, error) {
 	}
 	if _, ok := runOf(plan.Verb); !ok {
 		return nil, &ops.Problem{Fault: ops.FaultRefused, What: fmt.Sprintf("this kxops cannot %q", plan.Verb)}
+	}
+	if err := d.mayChange(); err != nil {
+		return nil, err
 	}
 	release, err := d.take(plan.From)
 	if err != nil {

@@ -156,6 +156,9 @@ func replay(lines [][]byte, log *journal.Log, now func() time.Time) (*record, er
 	for _, id := range r.order {
 		r.plan.Manifest = append(r.plan.Manifest, r.items[id].Entry)
 	}
+	if err := r.plan.Check(); err != nil { // a manifest with a message more or less is another operation
+		return nil, err
+	}
 	return r, nil
 }
 

@@ -438,7 +438,9 @@ func (r *redriver) compare(ctx context.Context) {
 	r.o.set(func() { r.o.depth = q.Depth() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.agreed = visible.Or(1) == 0
+	// What others hold may be of the manifest: it is waited for, though not for ever.
+	others := int(q.Measures.Last(ops.InFlight).Or(0)) - len(r.hand)
+	r.agreed = visible.Or(1) == 0 && others <= 0
 }
 
 // poll receives once. A receive without an answer is tried again by the caller's
@@ -467,6 +469,9 @@ func (r *redriver) poll(ctx context.Context) ([]ops.Message, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.fails++
+		if p.Fault != ops.FaultThrottled && p.Fault != ops.FaultRefused { // the answer is lost, what it leased is hidden until then
+			r.absent(asked.Add(r.lease))
+		}
 		if !passing(p.Fault) || r.fails > failsToStop {
 			return nil, p
 		}

@@ -60,9 +60,10 @@ func (s *queueSender) request(ctx context.Context, parcels []parcel) []receipt {
 	for i, p := range parcels {
 		in.Entries = append(in.Entries, s.entry(i, p))
 	}
-	out, err := s.desk.once.SendMessageBatch(ctx, in)
+	// The SDK fails the whole call for one checksum; here each message has its own fate.
+	out, err := s.desk.once.SendMessageBatch(ctx, in, func(o *sqs.Options) { o.DisableMessageChecksumValidation = true })
 	if err != nil {
-		return allOf(len(parcels), s.desk.failure("send to "+s.to.Name(), err))
+		return s.refusedWhole(ctx, parcels, s.desk.failure("send to "+s.to.Name(), err))
 	}
 	// An entry that the answer does not name is not known.
 	receipts := allOf(len(parcels), receipt{fate: unknown, code: "NoAnswer", why: "the answer does not name this message"})
@@ -77,6 +78,24 @@ func (s *queueSender) request(ctx context.Context, parcels []parcel) []receipt {
 		}
 	}
 	return receipts
+}
+
+// refusedWhole is the answer for a request that failed as a whole. When SQS refused
+// it for what one message in it is, nothing of it was taken: the messages go one by
+// one, so that the others need not suffer.
+func (s *queueSender) refusedWhole(ctx context.Context, parcels []parcel, r receipt) []receipt {
+	if len(parcels) == 1 || r.fate != rejected {
+		return allOf(len(parcels), r)
+	}
+	var out []receipt
+	for _, p := range parcels {
+		if ctx.Err() != nil { // not sent any more
+			out = append(out, receipt{fate: untaken, code: "Stopped", why: "the operation ended before it was sent"})
+			continue
+		}
+		out = append(out, s.request(ctx, []parcel{p})...)
+	}
+	return out
 }
 
 func indexOf(id *string, n int) (int, bool) {
@@ -128,11 +147,15 @@ func (s *queueSender) check(m ops.Message, e types.SendMessageBatchResultEntry) 
 	wrong := func(what string) receipt {
 		return receipt{fate: unknown, id: aws.ToString(e.MessageId), code: "Checksum", why: "SQS answered another checksum of the " + what}
 	}
-	if sum := aws.ToString(e.MD5OfMessageBody); sum != "" && sum != m.Sum() {
+	if sum := aws.ToString(e.MD5OfMessageBody); sum != m.Sum() {
 		return wrong("body")
 	}
 	if sum := aws.ToString(e.MD5OfMessageAttributes); sum != "" && sum != attributesSum(m.Attributes) {
 		return wrong("attributes")
+	}
+	if trace, sum := m.System[ops.TraceAttribute], aws.ToString(e.MD5OfMessageSystemAttributes); trace != "" && sum != "" &&
+		sum != attributesSum(map[string]ops.Attribute{ops.TraceAttribute: {Type: "String", Text: trace}}) {
+		return wrong("trace header")
 	}
 	return receipt{fate: sent, id: aws.ToString(e.MessageId)}
 }
