@@ -54,12 +54,16 @@ type sender interface {
 }
 
 // senderTo makes the sender of a target.
-func (d *Desk) senderTo(_ context.Context, plan ops.Plan, t ops.Target) (sender, error) {
+func (d *Desk) senderTo(ctx context.Context, plan ops.Plan, t ops.Target) (sender, error) {
 	switch t.Kind {
 	case ops.KindQueue:
 		return newQueueSender(d, t), nil
 	case ops.KindFile:
 		return newFileSender(d, plan, t.Path)
+	case ops.KindTopic:
+		return newTopicSender(d, t), nil
+	case ops.KindFunction:
+		return newFunctionSender(ctx, d, plan, t)
 	}
 	return nil, fmt.Errorf("kxops does not send to a %s", t.Kind)
 }
