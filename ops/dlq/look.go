@@ -612,6 +612,7 @@ func (r *looker) compare(ctx context.Context) {
 	r.mu.Unlock()
 	now, err := r.desk.describe(ctx, r.pile.queue.URL)
 	left := now.Measures.Last(ops.Visible)
+	held, _ := r.pile.Held()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = false
@@ -632,6 +633,9 @@ func (r *looker) compare(ctx context.Context) {
 	switch {
 	case known && n <= 0:
 		r.over = fmt.Sprintf("%d long polls found nothing and the queue counts none", r.empties)
+		if others := now.Measures.Last(ops.InFlight).Or(0) - float64(held+r.missing()); others >= 1 {
+			r.over += fmt.Sprintf("; about %.0f more are held by somebody else", others)
+		}
 	case r.pile.queue.FIFO && known:
 		// Waiting does not help: they come when the leases end.
 		r.over = fmt.Sprintf("%.0f more wait behind messages of their group that are leased: of a FIFO group only the first 10 can be seen", n)

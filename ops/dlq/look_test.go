@@ -542,6 +542,59 @@ func TestAQueueThatIsDeletedHalfWay(t *testing.T) {
 	b.release(pile)
 }
 
+func TestMessagesThatSomebodyElseHoldsAreSaid(t *testing.T) {
+	b := newBench(t).ticking()
+	url := b.queue("dlq", nil)
+	b.fill(url, 50, numbered)
+	for range 2 {
+		out, err := b.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10, VisibilityTimeout: 3600})
+		if err != nil || len(out.Messages) != 10 {
+			t.Fatal(err)
+		}
+	}
+	pile, last := b.look("dlq", Look{Lease: time.Hour})
+	if pile.Len() != 30 || !strings.Contains(last.Note, "about 20 more are held by somebody else") {
+		t.Errorf("%d read, note %q", pile.Len(), last.Note)
+	}
+	b.release(pile)
+	if visible, inFlight := b.depth(url); visible != 30 || inFlight != 20 {
+		t.Errorf("%d visible, %d in flight", visible, inFlight)
+	}
+}
+
+// Two desks, as two people have them: each sees what the other leaves, and neither
+// gives back what it does not hold.
+func TestTwoPeopleLookAtTheSameQueue(t *testing.T) {
+	b := newBench(t).ticking()
+	url := b.queue("dlq", nil)
+	sent := b.fill(url, 400, numbered)
+	q := b.describe("dlq")
+	var all sync.WaitGroup
+	piles := make([]*Pile, 2)
+	for i := range piles {
+		desk := New(Options{Config: b.door.Config(), Now: b.Now, Explain: b.door.Explain})
+		all.Go(func() {
+			var err error
+			if piles[i], err = desk.Look(t.Context(), q, Look{Lease: time.Hour}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	seen := append(ids(piles[0].Letters()), ids(piles[1].Letters())...)
+	if diff := cmp.Diff(sorted(sent), sorted(seen)); diff != "" {
+		t.Errorf("seen by either (-want +got):\n%s", diff)
+	}
+	b.release(piles[0])
+	if visible, inFlight := b.depth(url); visible != piles[0].Len() || inFlight != piles[1].Len() {
+		t.Errorf("%d visible, %d in flight", visible, inFlight)
+	}
+	b.release(piles[1])
+	if visible, inFlight := b.depth(url); visible != 400 || inFlight != 0 {
+		t.Errorf("%d visible, %d in flight", visible, inFlight)
+	}
+}
+
 func TestFIFOGroupsAreLockedAndSaidSo(t *testing.T) {
 	b := newBench(t).ticking()
 	url := b.queue("dlq.fifo", map[string]string{"FifoQueue": "true"})
