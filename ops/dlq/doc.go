@@ -8,8 +8,9 @@
 //
 // Read the files in this order: desk.go (where the work is done), describe.go
 // (the queue), look.go, pile.go, release.go and memory.go (receive, hold, give
-// back), cause.go and select.go (why, and which), plan.go (what would be done), operation.go (doing it: lock, record, pause,
-// resume), redrive.go (the protocol), send.go and send_*.go (where to), move.go
-// (SQS's own tasks), archive.go and edit.go, pointer.go (letters whose data is
-// in a stream).
+// back), cause.go and select.go (why, and which), plan.go (what would be done),
+// preflight.go and consumer.go (what would go wrong; is the fix out?), operation.go
+// (doing it: lock, record, pause, resume), redrive.go (the protocol), send.go and send_*.go (where to), move.go
+// (SQS's own tasks), archive.go and edit.go, pointer.go and poison.go (letters
+// whose data is in a stream).
 package dlq

@@ -314,6 +314,28 @@ func TestSomebodyElseAtTheQueue(t *testing.T) {
 	p := s.check(dead, to, nil, s.letter("1", "{}", time.Hour))
 	says(t, "warnings", p.Warnings, fmt.Sprintf("about %d messages of dead are in flight and not held by this session", len(out.Messages)))
 
+	// What this session held a moment ago may still be counted: it is not somebody else.
+	q, err := s.desk.Queue(t.Context(), "dead")
+	s.must(err)
+	stop := (&bench{Sandbox: s.sb, t: t}).tick()
+	pile, err := s.desk.Look(t.Context(), q, Look{Lease: 10 * time.Minute}, nil)
+	stop()
+	s.must(err)
+	if pile.Len()+len(out.Messages) != 30 {
+		t.Fatalf("the look saw %d", pile.Len())
+	}
+	p = s.check(dead, to, nil, s.letter("1", "{}", time.Hour))
+	says(t, "warnings", p.Warnings, fmt.Sprintf("about %d messages of dead are in flight", len(out.Messages)), "somebody else is reading it")
+	if strings.Contains(strings.Join(p.Warnings, ""), "gave back") {
+		t.Errorf("nothing was given back: %q", p.Warnings)
+	}
+	s.sb.Advance(2 * time.Minute)
+	s.must(pile.Release(t.Context()))
+	s.sb.SetFaults(sandbox.Fault{Kind: sandbox.CountLag})
+	p = s.check(dead, to, nil, s.letter("1", "{}", time.Hour))
+	says(t, "warnings", p.Warnings, "about 30 messages of dead are in flight", "or SQS still counts what this session gave back")
+	s.sb.SetFaults()
+
 	_, err = s.queues.StartMessageMoveTask(t.Context(), &sqs.StartMessageMoveTaskInput{SourceArn: aws.String(string(dead.ARN)), DestinationArn: aws.String(string(to.ARN)),
 		MaxNumberOfMessagesPerSecond: aws.Int32(1)})
 	s.must(err)
@@ -560,4 +582,7 @@ func TestACanaryHasToWaitForReturns(t *testing.T) {
 	silent(t, "warnings", with(ops.Pace{Canary: true, CanaryWait: 130}).Warnings)
 	silent(t, "warnings", with(ops.Pace{CanaryWait: 30}).Warnings)
 	silent(t, "warnings", with(ops.Pace{Canary: true}).Warnings)
+	slow := s.queue("slow", map[string]string{"VisibilityTimeout": "600", "RedrivePolicy": deadLettersTo(dead, 3)["RedrivePolicy"]})
+	p := s.check(dead, slow, func(p *ops.Plan) { p.Pace.Canary = true }, s.dead(slow, "1", "{}", time.Hour))
+	says(t, "warnings", p.Warnings, "the canary watches for 15m", "back only after about 30m")
 }
