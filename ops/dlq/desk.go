@@ -41,6 +41,7 @@ type Desk struct {
 	s3      *s3.Client
 
 	memory *memory
+	event  func() error // nil; in tests, the program's death between two steps
 
 	mu      sync.Mutex
 	piles   map[ops.ARN]*Pile  // the last look at each queue

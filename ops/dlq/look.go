@@ -584,12 +584,15 @@ func (r *looker) rest(ctx context.Context) bool {
 	return pausing(ctx, pause)
 }
 
+// haste divides the pauses between tries: 1, but in tests.
+var haste time.Duration = 1
+
 // pausing waits about d, never in step with others; false when ctx ended.
 func pausing(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
-	t := time.NewTimer(d/2 + rand.N(d))
+	t := time.NewTimer((d/2 + rand.N(d)) / haste)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -181,6 +181,7 @@ func (d *Desk) start(ctx context.Context, plan ops.Plan) (*Operation, error) {
 }
 
 func (d *Desk) operation(plan ops.Plan, r *record) *Operation {
+	r.event = d.event
 	return &Operation{desk: d, plan: plan, record: r, state: ops.Running, started: d.o.Now(), done: make(chan struct{})}
 }
 

@@ -70,8 +70,9 @@ type item struct {
 // record is an operation's record with what it adds up to. Every change is on the
 // disk before it counts here.
 type record struct {
-	log *journal.Log
-	now func() time.Time
+	log   *journal.Log
+	now   func() time.Time
+	event func() error // nil; in tests, the program's death before and after a line
 
 	mu    sync.Mutex
 	plan  ops.Plan
@@ -238,7 +239,13 @@ func (r *record) write(lines ...line) error {
 		lines[i].At = at
 		out[i] = lines[i]
 	}
+	if err := r.mayDie(); err != nil {
+		return err
+	}
 	if err := r.log.Append(out...); err != nil {
+		return err
+	}
+	if err := r.mayDie(); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -248,6 +255,13 @@ func (r *record) write(lines ...line) error {
 		r.book(l)
 	}
 	return nil
+}
+
+func (r *record) mayDie() error {
+	if r.event == nil {
+		return nil
+	}
+	return r.event()
 }
 
 // stateOf is where a message is; false when it is not in the manifest.
