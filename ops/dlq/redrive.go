@@ -25,8 +25,9 @@ const (
 	failsToStop = 5 // receives without an answer in a row
 	// dedupSafe is how long after the first try a FIFO send is repeated: inside the
 	// window of five minutes, with room for the request itself.
-	dedupSafe = ops.DedupWindow - 30*time.Second
-	holdMost  = 100_000 // messages leased at the same time; SQS allows 120,000 in all
+	dedupSafe      = ops.DedupWindow - 30*time.Second
+	reconcilesMost = 3
+	holdMost       = 100_000 // messages leased at the same time; SQS allows 120,000 in all
 )
 
 // leaseOf is how long the operation leases messages.
@@ -60,12 +61,16 @@ func (o *Operation) redrive(ctx context.Context) error {
 	if err := r.settleIntents(); err != nil {
 		return err
 	}
+	r.settleGroups()
 	keeping, enough := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
 	keeper.Go(func() { r.keepLeases(keeping) })
 	err := r.stages(ctx)
 	enough()
 	keeper.Wait()
+	if err == nil && r.o.goes() {
+		err = r.leaveGroups()
+	}
 	return errors.Join(err, r.giveBack(ctx))
 }
 
@@ -101,28 +106,55 @@ type redriver struct {
 	lease   time.Duration
 	pace    *rate.Limiter
 
-	mu        sync.Mutex
-	idle      sync.Cond
-	hand      map[string]*held // by message id
-	ready     []string         // members in hand that wait to be sent, in order of receipt
-	working   int              // workers with a batch or a receive in hand
-	polling   int              // receives in the air
-	busy      map[string]bool  // FIFO groups in a batch
-	stopped   map[string]bool  // FIFO groups that must not go on
-	barred    map[string]bool  // FIFO groups with an earlier message that is not ours to send
-	inBatch   map[string]bool  // ids that a worker has
-	lost      []*held          // FIFO: messages of a group that lost a lease, to be given back
-	budget    int              // messages that may still be sent in this stage
-	empties   int              // long polls in a row that found nothing new
-	fails     int
-	drySince  time.Time // of the first of the empties
-	agreed    bool      // the queue's own count says that nothing is visible
-	notBefore time.Time // leases that we cannot use hold messages until then
-	over      bool
-	err       error
+	mu         sync.Mutex
+	idle       sync.Cond
+	hand       map[string]*held // by message id
+	ready      []string         // members in hand that wait to be sent, in order of receipt
+	working    int              // workers with a batch or a receive in hand
+	polling    int              // receives in the air
+	busy       map[string]bool  // FIFO groups in a batch
+	stopped    map[string]bool  // FIFO groups that must not go on
+	barred     map[string]bool  // FIFO groups with an earlier message that is not ours to send
+	inBatch    map[string]bool  // ids that a worker has
+	reconciles int              // how often what is held of a FIFO queue was given back for what was not deleted
+	lost       []*held          // FIFO: messages of a group that lost a lease, to be given back
+	budget     int              // messages that may still be sent in this stage
+	empties    int              // long polls in a row that found nothing new
+	fails      int
+	drySince   time.Time // of the first of the empties
+	agreed     bool      // the queue's own count says that nothing is visible
+	notBefore  time.Time // leases that we cannot use hold messages until then
+	over       bool
+	err        error
 }
 
 func (r *redriver) now() time.Time { return r.desk.o.Now() }
+
+// settleGroups stops the FIFO groups in which an earlier message was not taken, or
+// is uncertain: also after an interruption nothing may overtake it.
+func (r *redriver) settleGroups() {
+	if !r.plan.FIFO || r.plan.Reorder {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range r.record.in(isRejected, isUnknown) {
+		r.stopped[r.record.entry(id).Group] = true
+	}
+}
+
+// leaveGroups names what was left because its group was stopped.
+func (r *redriver) leaveGroups() error {
+	var lines []line
+	r.mu.Lock()
+	for _, id := range r.record.in(waiting) {
+		if it := r.record.entry(id); r.plan.FIFO && r.stopped[it.Group] {
+			lines = append(lines, line{Word: lineRejected, ID: id, Code: "GroupStopped", Why: "an earlier message of its group was not taken or is uncertain; it must not overtake it"})
+		}
+	}
+	r.mu.Unlock()
+	return r.record.write(lines...)
+}
 
 // settleIntents decides about messages whose send was recorded as intended and not
 // as done: the program died in between. On a FIFO target inside the dedup window
@@ -256,6 +288,10 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 			}
 		case r.enough():
 			if r.working == 0 && r.polling == 0 {
+				if r.plan.FIFO && c.sent > 0 && r.reconciles < reconcilesMost {
+					r.reconcile()
+					return nil, false, false
+				}
 				r.over = true
 				r.idle.Broadcast()
 				return nil, false, true
@@ -266,6 +302,18 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 		}
 		r.idle.Wait()
 	}
+}
+
+// reconcile gives back all that is held of a FIFO queue: a message that was sent and
+// could not be deleted shows itself only when nothing of its group is held. Call it
+// under the lock.
+func (r *redriver) reconcile() {
+	r.reconciles++
+	for id, h := range r.hand {
+		r.lost = append(r.lost, h)
+		delete(r.hand, id)
+	}
+	r.ready, r.empties, r.agreed = nil, 0, false
 }
 
 // enough reports whether the queue has given what it has. Call it under the lock.
@@ -389,7 +437,7 @@ func (r *redriver) release(batch []*held) {
 				r.ready = append([]string{h.message.ID}, r.ready...)
 			}
 			r.budget++
-		case r.plan.FIFO && st != isSent:
+		case r.plan.FIFO && !r.plan.Reorder && st != isSent:
 			r.stopped[h.message.Group()] = true
 		}
 	}
