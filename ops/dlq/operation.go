@@ -65,6 +65,7 @@ func runOf(v ops.Verb) (run, bool) {
 		ops.Redrive:   (*Operation).redrive,
 		ops.Archive:   (*Operation).redrive, // to a file
 		ops.Move:      (*Operation).move,
+		ops.Edit:      (*Operation).redrive, // of one message, through an editSender
 		ops.Retention: (*Operation).keepLonger,
 		ops.Restore:   (*Operation).transfer,
 		ops.Import:    (*Operation).transfer,

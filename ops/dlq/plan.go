@@ -44,6 +44,7 @@ func plannerOf(v ops.Verb) (planner, bool) {
 		ops.Import:    (*Desk).planTransfer,
 		ops.Archive:   (*Desk).planArchive,
 		ops.Move:      (*Desk).planMove,
+		ops.Edit:      (*Desk).planEdit,
 		ops.Retention: (*Desk).planRetention,
 	}[v]
 	return p, ok

@@ -55,6 +55,14 @@ type sender interface {
 
 // senderTo makes the sender of a target.
 func (d *Desk) senderTo(ctx context.Context, plan ops.Plan, t ops.Target) (sender, error) {
+	s, err := d.plainSender(ctx, plan, t)
+	if err != nil || plan.Verb != ops.Edit {
+		return s, err
+	}
+	return newEditSender(d, plan, s)
+}
+
+func (d *Desk) plainSender(ctx context.Context, plan ops.Plan, t ops.Target) (sender, error) {
 	switch t.Kind {
 	case ops.KindQueue:
 		return newQueueSender(d, t), nil
