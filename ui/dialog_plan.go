@@ -118,7 +118,7 @@ func (d *planDialog) tell(w *writer) {
 	if len(p.Changes) > 0 {
 		w.head("what cannot be kept of the messages")
 		for _, x := range p.Changes {
-			w.field(x.Name, x.Value, text.Style{})
+			w.wide(x.Name, x.Value)
 		}
 	}
 	w.head("steps, and the aws-cli lines that would do the same")
@@ -131,7 +131,7 @@ func (d *planDialog) tell(w *writer) {
 	if len(p.Facts) > 0 {
 		w.head("what was checked")
 		for _, x := range p.Facts {
-			w.field(x.Name, x.Value, text.Style{})
+			w.wide(x.Name, x.Value)
 		}
 	}
 	w.head("plan")
@@ -178,6 +178,17 @@ func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
 	}
 	if p.Risk == ops.HighRisk {
 		w.field("risk", "high: "+p.Confirm+" has to be typed", w.l.ticket)
+	}
+}
+
+// wide writes a fact whose name may be as long as that of an attribute.
+func (w *writer) wide(name, value string) {
+	const room = 26
+	for i, part := range text.Fold(text.Clean(text.Bound(value, 4096)), max(w.width-room, 16)) {
+		if i > 0 {
+			name = ""
+		}
+		w.line(span{pad(text.Clean(text.Bound(name, 80)), room), w.l.dim}, span{part, text.Style{}})
 	}
 }
 

@@ -54,13 +54,15 @@ func writeProgress(w *writer, r *run) {
 		w.para(p.Note, w.l.ticket)
 	}
 	if !p.Until.IsZero() {
-		w.field("waits until", clock(p.Until.Sub(w.l.now).Seconds())+" from now, for messages that come back", text.Style{})
+		w.field("watches", clock(p.Until.Sub(w.l.now).Seconds())+" more for messages that come back", text.Style{})
 	}
 	w.blank()
 	writeCounts(w, p)
 	w.blank()
 	w.field("speed", fmt.Sprintf("%.1f messages a second", p.Rate), text.Style{})
-	w.field("left", reading(p.ETA, ops.Seconds), text.Style{})
+	if left, ok := p.ETA.Value(); ok {
+		w.field("left", "about "+ops.Span(left), text.Style{})
+	}
 	w.field("spent", fmt.Sprintf("%s calls, %s", count(float64(p.Calls)), money(p.USD)), w.l.dim)
 	w.field("operation", p.ID, w.l.dim)
 	w.blank()
@@ -88,7 +90,9 @@ func writeCounts(w *writer, p ops.Progress) {
 	number("unknown", p.Unknown, w.l.page, "no answer: they are still here, and may be there too")
 	number("returned", p.Returned, w.l.page, "sent, failed again and back in this queue")
 	number("missing", p.Missing, w.l.ticket, "not found: expired, or taken by somebody else")
-	w.field("queue holds", reading(p.Depth, ops.Count), w.l.dim)
+	if held, ok := p.Depth.Value(); ok {
+		w.field("queue holds", count(held), w.l.dim)
+	}
 }
 
 // maxIDs bounds the ids of one kind that a card lists; the journal has all.
@@ -125,7 +129,8 @@ func writeResult(w *writer, r *run) {
 	if len(x.Rejections) > 0 {
 		w.head("rejected")
 		for _, f := range x.Rejections[:min(len(x.Rejections), maxIDs)] {
-			w.field(text.Cut(text.Clean(text.Bound(f.Code, 40)), labelWidth-1), f.ID+"  "+f.Why, text.Style{})
+			w.line(span{text.Clean(text.Bound(f.ID, 120)), text.Style{}}, span{"  " + f.Code, w.l.ticket})
+			w.field("", f.Why, w.l.dim)
 		}
 	}
 	writeIDs(w, "unknown: look for them at the target before sending again", x.UnknownIDs)

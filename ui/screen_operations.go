@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -151,6 +152,9 @@ func (t operationRows) cell(row, col int) (string, text.Style) {
 		x := t.left[row-len(t.runs)]
 		switch col {
 		case 0:
+			if strings.HasPrefix(x.Notice, "running") { // another kxops has its lock
+				return "elsewhere", l.accent
+			}
 			return "interrupted", l.page
 		case 1:
 			return string(x.Verb) + " of " + x.From.Name(), text.Style{}

@@ -419,6 +419,7 @@ func (s *triage) Want(a *App) tea.Cmd {
 	if s.pile == nil {
 		return nil
 	}
+	s.follow()
 	var cmds []tea.Cmd
 	if s.filter != s.sortedBy && s.sorting == nil {
 		cmds = append(cmds, s.sortCmd(a))

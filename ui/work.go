@@ -77,6 +77,9 @@ func (a *App) deskOpened(msg deskOpenedMsg) {
 	}
 	w := a.work
 	w.busy, w.desk, w.unfinished = false, msg.desk, msg.unfinished
+	for _, r := range w.active() { // it runs here
+		w.unfinished = withoutID(w.unfinished, r.progress.ID)
+	}
 	if msg.err != nil {
 		w.why = ops.AsProblem(msg.err).Error()
 	}
@@ -89,7 +92,7 @@ func (a *App) deskOpened(msg deskOpenedMsg) {
 			s.deskOpened(a)
 		}
 	}
-	switch n := len(msg.unfinished); {
+	switch n := len(w.unfinished); {
 	case msg.err != nil:
 		a.warn("interrupted operations could not be listed: " + w.why)
 	case n > 0:

@@ -79,7 +79,7 @@ func (s *session) show(ctx context.Context, b *backend, demo string) error {
 		Judge:   alarms.Judge,
 		Demo:    demo,
 		Now:     b.clock,
-		Journal: journalForConsole,
+		Journal: func() ([]ui.JournalEntry, error) { return journalForConsole(b.records) },
 		Info:    func() string { return s.hereText(b.now()) },
 		Policy:  b.policy,
 		Config: ui.Config{
@@ -96,6 +96,8 @@ type backend struct {
 	clock  func() time.Time
 	region string // where to open the first account, unless there is one already
 	fixed  bool   // there are no profiles to switch to: the demo
+
+	records string // the journal's directory, "" for the person's own
 
 	mu      sync.Mutex
 	account *account

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -25,8 +26,9 @@ func newDemo(s *session) *cobra.Command {
 		Use:   "demo",
 		Short: "The console on an AWS that runs inside the program; no account is needed",
 		Long: `Opens the console on the embedded sandbox: an AWS account with three hours of
-history and running traffic. Nothing leaves the machine, nothing is written to disk,
-no credentials are read.`,
+history and running traffic. Nothing leaves the machine, nothing stays on disk (the
+record of what is done with dead letters lies in a temporary directory), no
+credentials are read.`,
 		Example: "  kxops demo\n  kxops demo --scenario scale",
 		Args:    takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -126,12 +128,22 @@ func (st *stage) close() {
 // demo shows the console on a sandbox, or its status where there is no terminal.
 func (s *session) demo(ctx context.Context, st *stage, scenario string) error {
 	defer st.close()
+	records, err := os.MkdirTemp("", "kxops-demo-") // what is done in a demo is no part of a person's journal
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(records)
 	open := func(ctx context.Context, _, region string) (*account, error) {
 		sb, err := st.sandbox(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return s.openDemo(ctx, sb, region)
+		a, err := s.openDemo(ctx, sb, region)
+		if err != nil {
+			return nil, err
+		}
+		a.records = records
+		return a, nil
 	}
 	if why := s.noConsole(); why != "" {
 		a, err := open(ctx, "", s.region)
@@ -141,7 +153,7 @@ func (s *session) demo(ctx context.Context, st *stage, scenario string) error {
 		fmt.Fprintf(s.Err, "%s: this is the status of the demo\n", why)
 		return s.statusOf(ctx, a)
 	}
-	return s.show(ctx, &backend{open: open, region: s.region, fixed: true, clock: st.now}, scenario)
+	return s.show(ctx, &backend{open: open, region: s.region, fixed: true, clock: st.now, records: records}, scenario)
 }
 
 // openDemo opens a region of the sandbox. Its calls take the whole way through

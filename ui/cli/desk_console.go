@@ -26,7 +26,7 @@ func (b *backend) Desk(ctx context.Context) (ui.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &consoleDesk{a: a, d: d, confirm: a.unlockName(id)}, nil
+	return &consoleDesk{a: a, d: d, id: id, confirm: a.unlockName(id)}, nil
 }
 
 // unlockTime is how long an unlock allows changes.
@@ -50,6 +50,7 @@ func (a *account) unlockName(id ops.Identity) string {
 type consoleDesk struct {
 	a       *account
 	d       *dlq.Desk
+	id      ops.Identity
 	confirm string
 }
 
@@ -129,10 +130,14 @@ func running(op *dlq.Operation, err error, done func()) (ui.Operation, error) {
 	return op, nil
 }
 
+// Unfinished leaves out other accounts and regions: they cannot be resumed from here.
 func (c *consoleDesk) Unfinished(context.Context) ([]ui.Unfinished, error) {
 	all, err := c.d.Unfinished()
 	var out []ui.Unfinished
 	for _, x := range all {
+		if x.Account != c.id.Account || x.Region != c.id.Region {
+			continue
+		}
 		out = append(out, ui.Unfinished{
 			ID: x.ID, Verb: x.Verb, From: x.From, Region: x.Region, Started: x.Started, By: x.By,
 			Total: x.Total, Sent: x.Sent, Deleted: x.Deleted, Open: x.Open, Notice: x.Notice,

@@ -155,9 +155,10 @@ func orUnknown(s string) string {
 	return text.Clean(s)
 }
 
-// journalForConsole returns the journal as its screen shows it, newest first.
-func journalForConsole() ([]ui.JournalEntry, error) {
-	j, err := journal.Open("")
+// journalForConsole returns the journal of a directory ("": the person's own) as
+// its screen shows it, newest first.
+func journalForConsole(dir string) ([]ui.JournalEntry, error) {
+	j, err := journal.Open(dir)
 	if err != nil {
 		return nil, err
 	}
