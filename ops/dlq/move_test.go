@@ -124,3 +124,43 @@ func TestRetention(t *testing.T) {
 		}
 	}
 }
+
+// As above, but the task is over when somebody resumes: it is reported, and no
+// second one is started.
+func TestResumeFindsTheTaskThatIsOver(t *testing.T) {
+	b := redriveBench(t)
+	source, dead := b.dead("orders", 10, false)
+	other := b.queue("other", nil)
+	plan := b.plan(ops.Ask{Verb: ops.Move, Queue: queueOf(dead), To: "queue:other"})
+	b.SetFaults(sandbox.Fault{Kind: sandbox.ResetAfter, Service: "sqs", Operation: "StartMessageMoveTask"}, sandbox.Fault{Kind: sandbox.Expired, Service: "sqs", Operation: "ListMessageMoveTasks"})
+	o, err := b.desk.Start(context.Background(), plan)
+	if err == nil {
+		t.Fatalf("started although the tasks cannot be listed: %+v", o.Wait())
+	}
+	b.SetFaults(sandbox.Fault{Kind: sandbox.ResetAfter, Service: "sqs", Operation: "StartMessageMoveTask"}, sandbox.Fault{Kind: sandbox.DeniedAction, Service: "sqs", Operation: "ListMessageMoveTasks"})
+	plan = b.plan(ops.Ask{Verb: ops.Move, Queue: queueOf(dead), To: "queue:other"})
+	if r := b.apply(plan); r.State != ops.Broken {
+		t.Fatalf("%s: %s", r.State, r.Note)
+	}
+	b.SetFaults()
+	if o, err = b.desk.Resume(context.Background(), plan.ID); err != nil {
+		t.Fatal(err)
+	}
+	o.Wait()
+	b.fill(dead, 1, numbered)
+	if o, err = b.desk.Resume(context.Background(), plan.ID); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.Wait(); r.State != ops.Finished {
+		t.Errorf("%s: %s %v", r.State, r.Note, r.Problem)
+	}
+	if tasks, err := b.desk.Tasks(context.Background(), b.describe(string(queueOf(dead)))); err != nil || len(tasks) > 1 {
+		t.Errorf("%d tasks, want one, %v", len(tasks), err)
+	}
+	if got := b.bodies(other); len(got) != 10 {
+		t.Errorf("%d messages at the destination", len(got))
+	}
+	if got := b.bodies(source); len(got) != 0 {
+		t.Errorf("%d messages went home instead", len(got))
+	}
+}

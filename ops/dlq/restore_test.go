@@ -203,3 +203,56 @@ func TestImportWithLostReplies(t *testing.T) {
 		}
 	}
 }
+
+// The program is killed after any line of its record. A resume sends exactly what
+// the record does not call sent or intended; what is only intended is unknown.
+func TestImportResumedAfterEachLine(t *testing.T) {
+	b := redriveBench(t)
+	dir := t.TempDir()
+	b.changing(dir)
+	to := b.queue("to", nil)
+	var all []ops.Message
+	for i := range 25 {
+		all = append(all, ops.Message{ID: fmt.Sprintf("m-%d", i), Body: fmt.Sprintf("body %d", i)})
+	}
+	plan := b.plan(ops.Ask{Verb: ops.Import, Queue: queueOf(to), File: fileOf(t, all...)})
+	if r := b.apply(plan); r.State != ops.Finished {
+		t.Fatal(r.Problem)
+	}
+	path := filepath.Join(dir, "operations", plan.ID+".jsonl")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	begun := len(all) + 1 // its manifest and its beginning
+	for n := begun; n < len(lines)-1; n += 3 {
+		torn := strings.Join(lines[:n], "") + lines[n][:len(lines[n])/2]
+		if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sentBefore, intendedBefore := strings.Count(torn, `"is":"sent"`), 0
+		for _, l := range strings.Split(strings.Join(lines[:n], ""), "\n") {
+			if strings.Contains(l, `"is":"intent"`) {
+				intendedBefore++
+			}
+		}
+		sentWhole := strings.Count(strings.Join(lines[:n], ""), `"is":"sent"`)
+		if sentBefore != sentWhole { // the torn line is no record
+			sentBefore = sentWhole
+		}
+		before, _ := b.depth(to)
+		o, err := b.desk.Resume(context.Background(), plan.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := o.Wait()
+		after, _ := b.depth(to)
+		if want := len(all) - intendedBefore; after-before != want {
+			t.Errorf("cut after line %d: %d were sent, want %d", n, after-before, want)
+		}
+		if want := intendedBefore - sentBefore; r.Unknown != want || len(r.UnknownIDs) != want || r.Sent != len(all)-want {
+			t.Errorf("cut after line %d: %d unknown, %d sent, want %d unknown", n, r.Unknown, r.Sent, want)
+		}
+	}
+}
