@@ -123,7 +123,7 @@ func TestF2EachMessageOfABatchHasItsOwnFate(t *testing.T) {
 
 func TestF3AFailedDeleteIsDoneAgain(t *testing.T) {
 	s := newRedrive(t, 60, false, nil)
-	s.strike(sandbox.PartialBatch, "DeleteMessageBatch", 60)
+	s.strike(sandbox.PartialBatch, "DeleteMessageBatch", 50)
 	s.strike(sandbox.ResetAfter, "DeleteMessageBatch", 20)
 	r := s.apply(s.plan)
 	if r.State != ops.Finished || r.Deleted != 60 {

@@ -26,7 +26,7 @@ const (
 	// dedupSafe is how long after the first try a FIFO send is repeated: inside the
 	// window of five minutes, with room for the request itself.
 	dedupSafe      = ops.DedupWindow - 30*time.Second
-	reconcilesMost = 3
+	reconcilesMost = 8
 	holdMost       = 100_000 // messages leased at the same time; SQS allows 120,000 in all
 )
 
@@ -116,7 +116,7 @@ type redriver struct {
 	stopped    map[string]bool  // FIFO groups that must not go on
 	barred     map[string]bool  // FIFO groups with an earlier message that is not ours to send
 	inBatch    map[string]bool  // ids that a worker has
-	reconciles int              // how often what is held of a FIFO queue was given back for what was not deleted
+	reconciles int              // how often what is held was given back for what was not deleted
 	lost       []*held          // FIFO: messages of a group that lost a lease, to be given back
 	budget     int              // messages that may still be sent in this stage
 	empties    int              // long polls in a row that found nothing new
@@ -288,7 +288,7 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 			}
 		case r.enough():
 			if r.working == 0 && r.polling == 0 {
-				if r.plan.FIFO && c.sent > 0 && r.reconciles < reconcilesMost {
+				if c.sent > 0 && r.reconciles < reconcilesMost {
 					r.reconcile()
 					return nil, false, false
 				}
@@ -304,12 +304,15 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 	}
 }
 
-// reconcile gives back all that is held of a FIFO queue: a message that was sent and
-// could not be deleted shows itself only when nothing of its group is held. Call it
-// under the lock.
+// reconcile gives back what was sent and could not be deleted, so that it comes again
+// and can be; of a FIFO queue all that is held, for a message shows itself only when
+// nothing of its group is. Call it under the lock.
 func (r *redriver) reconcile() {
 	r.reconciles++
 	for id, h := range r.hand {
+		if st, _ := r.record.stateOf(id); !r.plan.FIFO && st != isSent {
+			continue
+		}
 		r.lost = append(r.lost, h)
 		delete(r.hand, id)
 	}
@@ -395,8 +398,10 @@ func (r *redriver) groupLost(group string, now time.Time) bool {
 	return true
 }
 
-// absent notes that messages come back only after a time. Call it under the lock.
+// absent notes that messages come back only after a time: what the queue answered
+// until now says nothing of them. Call it under the lock.
 func (r *redriver) absent(until time.Time) {
+	r.empties, r.agreed = 0, false
 	if until = until.Add(leaseSlack); until.After(r.notBefore) {
 		r.notBefore = until
 	}
@@ -911,8 +916,11 @@ func (r *redriver) removeOnce(ctx context.Context, part []*held) (again []*held,
 			lines = append(lines, line{Word: lineDeleted, ID: part[i].message.ID})
 		}
 	}
+	var stale []*held // their handles are not good any more: they come again
 	for _, e := range out.Failed {
-		if i, ok := indexOf(e.Id, len(part)); ok && !e.SenderFault {
+		if i, ok := indexOf(e.Id, len(part)); ok && e.SenderFault {
+			stale = append(stale, part[i])
+		} else if ok {
 			again = append(again, part[i])
 		}
 	}
@@ -921,6 +929,10 @@ func (r *redriver) removeOnce(ctx context.Context, part []*held) (again []*held,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, h := range stale {
+		delete(r.hand, h.message.ID)
+		r.absent(h.until)
+	}
 	for _, l := range lines {
 		delete(r.hand, l.ID)
 	}
