@@ -173,6 +173,11 @@ func (r *redriver) settleIntents() error {
 
 // repeatable reports whether the message can be sent again without doubling it.
 func (r *redriver) repeatable(it item) bool {
+	if it.Target < len(r.senders) {
+		if _, ok := r.senders[it.Target].(*fileSender); ok {
+			return true // a file can be read: it never holds a message twice, however late
+		}
+	}
 	return it.Target < len(r.senders) && r.senders[it.Target].repeatable() && r.now().Sub(it.intent) < dedupSafe
 }
 

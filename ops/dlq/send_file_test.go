@@ -141,3 +141,17 @@ func TestFullDiskTakesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A file can be read again at any time: no window ends, and nothing is unknown.
+func TestFileIsRepeatableForEver(t *testing.T) {
+	s := newScene(t, "")
+	r := &redriver{desk: s.desk, senders: []sender{&fileSender{}}}
+	it := item{intent: s.sb.Now().Add(-2 * ops.DedupWindow)}
+	if !r.repeatable(it) {
+		t.Error("after ten minutes a message that may be in the file is called unknown")
+	}
+	r.senders = []sender{&queueSender{fifo: true}}
+	if r.repeatable(it) {
+		t.Error("after ten minutes a FIFO send is repeated outside its window")
+	}
+}
