@@ -34,6 +34,7 @@ var forbidden = []arrow{
 	{"kxops/ui", "github.com/aws/", false, "screens and commands speak ops words; AWS is behind ops/cloud"},
 	{"kxops/ui$", "kxops/ops/", false, "the console is handed its backend; only ui/cli wires it"},
 	{"kxops/ui/table", "kxops/ops", true, "a table draws rows and knows nothing of AWS"},
+	{"kxops/ui/body", "kxops/", true, "a body is bytes: it knows nothing of AWS or of a terminal"},
 	{"kxops/ui/chart", "kxops/ops", true, "a chart draws points and knows nothing of AWS"},
 	{"kxops/ui/cli", "charm.land/bubbletea", false, "one-shot commands never start a Bubble Tea program; only ui does"},
 	{"kxops/labs", "kxops/ops/", false, "the sandbox must not share code with what it tests, beyond the words and the price list"},

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,10 @@ func (a *App) drawDialog(c *text.Canvas, height int, l light) {
 
 // drawDialogKeys draws the answers in the foot line.
 func (a *App) drawDialogKeys(c *text.Canvas, l light) {
+	if d, ok := a.dialog.(interface{ below() int }); ok && d.below() > 0 {
+		c.Text(fmt.Sprintf("↓ %d more", d.below()), l.ticket)
+		c.Space(2)
+	}
 	for _, k := range a.dialog.Keys(a) {
 		if k.title == "" || c.Left() < text.Width(k.keys[0])+text.Width(k.title)+3 {
 			continue
@@ -115,3 +120,7 @@ func (d *writing) Draw(c *text.Canvas, height int, l light) {
 	d.set(w.lines)
 	d.document.draw(c, height, l)
 }
+
+// below is how many lines are out of sight below: nobody should confirm what they
+// did not know was there.
+func (d *writing) below() int { return max(len(d.lines)-d.top-d.page, 0) }

@@ -116,7 +116,11 @@ func (d *planDialog) tell(w *writer) {
 	}
 	writeChanges(w, d.changes)
 	if len(p.Changes) > 0 {
-		w.head("what cannot be kept of the messages")
+		head := "what cannot be kept of the messages"
+		if p.Verb == ops.Retention {
+			head = "what changes"
+		}
+		w.head(head)
 		for _, x := range p.Changes {
 			w.wide(x.Name, x.Value)
 		}
@@ -149,6 +153,9 @@ func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
 		}
 		w.field(label, fmt.Sprintf("%s %s   %s", t.Kind, t.Name(), plural(t.Count, "message")), w.l.strong)
 	}
+	if len(p.To) == 0 && d.sends() {
+		w.field("to", "each message to the queue it came from", w.l.strong)
+	}
 	if p.File != "" {
 		w.field("file", p.File, w.l.strong)
 	}
@@ -163,7 +170,7 @@ func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
 		}
 	}
 	if d.sends() {
-		w.field("pace", paceWords(p.Pace), text.Style{})
+		w.field("pace", paceWords(p), text.Style{})
 	}
 	eta := "?"
 	if p.ETA > 0 {
@@ -172,7 +179,7 @@ func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
 			eta += ", without the waits of the canary"
 		}
 	}
-	w.field("takes", fmt.Sprintf("%s, about %s calls, %s", eta, count(float64(p.Calls)), money(p.USD)), text.Style{})
+	w.field("takes", fmt.Sprintf("%s, about %s, %s", eta, plural(p.Calls, "call"), money(p.USD)), text.Style{})
 	if d.ask.Reason != "" {
 		w.field("reason", d.ask.Reason, text.Style{})
 	}
@@ -201,17 +208,20 @@ func (d *planDialog) sends() bool {
 	return false
 }
 
-func paceWords(p ops.Pace) string {
+func paceWords(plan *ops.Plan) string {
+	p := plan.Pace
 	words := "as fast as it goes"
 	if p.Rate > 0 {
 		words = "at most " + strings.TrimSuffix(strconv.FormatFloat(p.Rate, 'f', 1, 64), ".0") + " messages a second"
 	}
-	if p.Canary {
+	switch {
+	case plan.Verb == ops.Move: // SQS tells no message ids: there is nothing to recognise returns by
+	case p.Canary:
 		words += ", a canary first: 1, 10, 100, then the rest"
 		if p.MaxReturns > 0 {
 			words += fmt.Sprintf(", stops over %s returns", percent(p.MaxReturns))
 		}
-	} else {
+	default:
 		words += ", no canary"
 	}
 	if p.Careful {

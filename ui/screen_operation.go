@@ -49,7 +49,11 @@ func (w *writer) bar(share float64, words string) {
 func writeProgress(w *writer, r *run) {
 	p := r.progress
 	w.line(span{pad(string(p.State), 10), w.l.accent}, span{p.Stage, w.l.strong})
-	w.bar(r.share(), fmt.Sprintf("%s of %s", percent(r.share()), plural(p.Total, "message")))
+	words := "how many is not known yet"
+	if p.Total > 0 {
+		words = fmt.Sprintf("%s of %s", percent(r.share()), plural(p.Total, "message"))
+	}
+	w.bar(r.share(), words)
 	if p.Note != "" {
 		w.para(p.Note, w.l.ticket)
 	}
@@ -108,7 +112,11 @@ func writeResult(w *writer, r *run) {
 		look = w.l.page
 	}
 	w.line(span{pad(strings.ToUpper(string(x.State)), 12), look}, span{string(x.Verb) + " of " + x.From.Name(), w.l.strong}, span{"   " + x.Stage, w.l.dim})
-	w.bar(r.share(), plural(x.Total, "message"))
+	share := r.share()
+	if x.State == ops.Finished { // a move's counter may still lag
+		share = 1
+	}
+	w.bar(share, plural(x.Total, "message"))
 	if x.Note != "" {
 		w.para(x.Note, look)
 	}

@@ -108,14 +108,14 @@ func (s *tasks) Draw(c *text.Canvas, height int, l light) {
 	if s.problem != nil {
 		w.para("could not be read again: "+problemText(s.problem), l.ticket)
 	}
-	for _, t := range s.all {
-		s.tell(w, t)
+	for i, t := range s.all {
+		s.tell(w, t, i == 0)
 	}
 	s.set(w.lines)
 	s.document.draw(c, height, l)
 }
 
-func (s *tasks) tell(w *writer, t Task) {
+func (s *tasks) tell(w *writer, t Task, newest bool) {
 	look := w.l.dim
 	switch t.Status {
 	case "RUNNING", "CANCELLING":
@@ -130,11 +130,11 @@ func (s *tasks) tell(w *writer, t Task) {
 		to = "to " + t.To.Name()
 	}
 	w.line(span{pad(t.Status, 12), look}, span{to, w.l.strong}, span{"   began " + age(t.Started, w.l.now) + " ago", w.l.dim})
-	if t.Total > 0 {
+	if t.Total > 0 && (t.Running() || t.Moved > 0) { // a late counter of a finished task says nothing
 		w.bar(float64(t.Moved)/float64(t.Total), percent(float64(t.Moved)/float64(t.Total)))
 	}
 	w.field("SQS says", fmt.Sprintf("%s moved of %s (this counter lags)", count(float64(t.Moved)), count(float64(t.Total))), text.Style{})
-	if t.Running() {
+	if newest {
 		held := "the queue holds " + reading(s.queue.Depth(), ops.Count)
 		if now, ok := s.queue.Depth().Value(); ok && s.first >= 0 {
 			held += fmt.Sprintf(", %s fewer than when this screen opened", count(max(s.first-now, 0)))
