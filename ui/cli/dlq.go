@@ -35,6 +35,7 @@ var dlqCommands = []func(*session) *cobra.Command{
 	newDlqRedrive,
 	newDlqArchive,
 	newDlqRestore,
+	newDlqExport,
 	newDlqImport,
 	newDlqEdit,
 	newDlqTasks,

@@ -76,6 +76,80 @@ Exit codes: as "kxops dlq redrive".`,
 	return c
 }
 
+func newDlqExport(s *session) *cobra.Command {
+	var (
+		look lookFlags
+		sel  selectionFlags
+		out  string
+	)
+	c := &cobra.Command{
+		Use:   "export QUEUE",
+		Short: "A full copy into a file; nothing is deleted",
+		Long: `Writes the selected messages into a new file of JSON lines, whole: body byte for byte,
+all attributes with their types, ids. A name that ends in .gz or .zst is compressed.
+"kxops dlq import" and "kxops dlq restore" read it. Only its owner can read the file.`,
+		Example: `  kxops dlq export orders-dlq --all --out orders.jsonl.gz
+  kxops dlq export orders-dlq --group Timeout-4c1e --out timeouts.jsonl`,
+		Args: takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if out == "" {
+				return wrongUsage("--out FILE is missing")
+			}
+			if err := firstError(look.check(), sel.check(c, true)); err != nil {
+				return err
+			}
+			return s.dlqExport(c.Context(), args[0], look, sel, out)
+		},
+	}
+	c.Flags().StringVar(&out, "out", "", "the new file")
+	sel.register(c)
+	look.register(c, wholeQueue, "look at so many messages at most")
+	return c
+}
+
+// exportReport is `kxops dlq export -o json`: a contract with scripts.
+type exportReport struct {
+	Schema   string  `json:"schema"` // kxops/export/v1
+	Queue    ops.ARN `json:"queue"`
+	File     string  `json:"file"`
+	Messages int     `json:"messages"`
+}
+
+func (s *session) dlqExport(ctx context.Context, queue string, f lookFlags, sel selectionFlags, out string) (err error) {
+	b, err := s.atQueue(ctx, queue)
+	if err != nil {
+		return err
+	}
+	defer b.leave(&err)
+	pile, err := b.lookAndRelease(ctx, f)
+	if err != nil {
+		return err
+	}
+	letters, err := b.selected(pile, sel.of(b.queue))
+	if err != nil {
+		return err
+	}
+	report := exportReport{"kxops/export/v1", b.queue.ARN, out, len(letters)}
+	switch {
+	case len(letters) == 0:
+		b.say("nothing to export: no file was written")
+		report.File = ""
+	case s.dryRun:
+		b.say(fmt.Sprintf("would write %s into %s", countOf(len(letters), "message"), out))
+	default:
+		if report.Messages, err = b.desk.Export(ctx, pile, sel.of(b.queue), out); err != nil {
+			return neverOverwritten(out, err)
+		}
+	}
+	if s.json() {
+		return s.printJSON(report)
+	}
+	if report.File == "" || s.dryRun {
+		return nil
+	}
+	return s.printText(fmt.Sprintf("exported %s of %s into %s\n", countOf(report.Messages, "message"), b.queue.Name, out))
+}
+
 func newDlqImport(s *session) *cobra.Command {
 	var in string
 	var change changeFlags

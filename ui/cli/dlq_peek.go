@@ -162,7 +162,7 @@ func (s *session) screenSafe(body string) string {
 
 // letterReport is one line of `kxops dlq peek -o json`: a contract with scripts.
 type letterReport struct {
-	Schema     string                   `json:"schema"` // kxops/message/v1
+	Schema     string                   `json:"schema"` // kxops/letter/v1
 	ID         string                   `json:"message_id"`
 	Queue      ops.ARN                  `json:"queue"`
 	Sent       *time.Time               `json:"sent_at"`
@@ -234,7 +234,7 @@ type pointerReport struct {
 
 func newLetterReport(l ops.Letter, m ops.Message, now time.Time, raw bool) letterReport {
 	r := letterReport{
-		Schema: "kxops/message/v1", ID: l.ID, Queue: m.Queue, Sent: when(l.Sent), Received: when(l.Seen), Receives: known(l.Receives),
+		Schema: "kxops/letter/v1", ID: l.ID, Queue: m.Queue, Sent: when(l.Sent), Received: when(l.Seen), Receives: known(l.Receives),
 		Group: l.Group, Source: l.Source, Bytes: l.Bytes, Sum: l.Sum, Expires: when(l.Expires), LossInS: leftS(l.Expires, now),
 		Failed: when(l.Failed), Event: l.Event, Origin: l.Origin, Harmless: l.Harmless, Truncated: l.Lossy,
 		Cause: newCauseReport(l.Cause), System: m.System, Attributes: m.Attributes, Body: m.Body,
