@@ -152,6 +152,10 @@ func (f failure) webPage() *ops.Problem {
 	code := response.HTTPStatusCode()
 	if !isWebPage(response.Response.Header) {
 		var garbled *smithy.DeserializationError
+		var broken *net.OpError
+		if errors.As(f.err, &broken) || errors.Is(f.err, context.DeadlineExceeded) {
+			return nil // the connection ended in the middle of the answer: that says nothing about who answers
+		}
 		if code != 0 && code < 500 && errors.As(f.err, &garbled) && f.at.Endpoint != "" {
 			return f.notAWS(fmt.Sprintf("HTTP %d and a body that is no %s answer", code, f.call))
 		}
@@ -405,7 +409,7 @@ func (f failure) network() *ops.Problem {
 }
 
 func isBroken(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		strings.Contains(err.Error(), "connection reset") || strings.Contains(err.Error(), "server closed idle connection")
 }
 
