@@ -39,9 +39,10 @@ type emulator struct {
 var emulators = map[string]emulator{
 	"sandbox": {},
 	"kinesis-local": {serves: []string{"Kinesis"}, why: "kinesis-local is Kinesis only", exceptions: map[string]string{
-		"Kinesis ListStreams: pages through all streams":                 noNextToken,
-		"Kinesis ListStreamConsumers: lists fan-out consumers, in pages": "answers MaxResults consumers and no NextToken for the rest",
-		"Kinesis ListChannels: lists no channels where there are none":   noChannels,
+		"Kinesis ListStreams: pages through all streams":                           noNextToken,
+		"Kinesis ListStreamConsumers: lists fan-out consumers, in pages":           "answers MaxResults consumers and no NextToken for the rest",
+		"Kinesis ListChannels: lists no channels where there are none":             noChannels,
+		"Kinesis GetShardIterator: a sequence number of another stream is refused": "refuses it with another code",
 	}},
 	"elasticmq": {serves: []string{"SQS"}, why: "ElasticMQ is SQS only", exceptions: map[string]string{
 		"SQS ListQueues: pages through all queues":                                       "ignores MaxResults: one page with all queues",
@@ -55,6 +56,9 @@ var emulators = map[string]emulator{
 	"moto": {protocol: "query", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                       noNextToken,
 		"Kinesis ListChannels: lists no channels where there are none":                         noChannels,
+		"Kinesis GetShardIterator: a sequence number of another stream is refused":             "takes any sequence number",
+		"Kinesis ListShards: lists a stream's shards, in pages":                                "refuses its own page token",
+		"Lambda Invoke: runs a function and answers what it answered":                          "runs functions in Docker only",
 		"CloudWatch DescribeAlarms: pages through all alarms":                                  "ignores MaxRecords: one page with all alarms",
 		"CloudWatch GetMetricData: gives each statistic of an hour":                            "answers for a namespace that has no such metric",
 		"CloudWatch GetMetricData: computes an expression":                                     "does not evaluate expressions",
@@ -73,6 +77,8 @@ var emulators = map[string]emulator{
 	"ministack": {protocol: "json", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                 noNextToken,
 		"Kinesis ListChannels: lists no channels where there are none":                   noChannels,
+		"Kinesis GetShardIterator: a sequence number of another stream is refused":       "takes any sequence number",
+		"Kinesis ListShards: lists a stream's shards, in pages":                          "asks for the stream again beside the page token",
 		"CloudWatch ListMetrics: pages through all metrics":                              "answers more than 500 metrics in one page",
 		"CloudWatch GetMetricData: computes an expression":                               "does not evaluate expressions",
 		"CloudWatch GetMetricData: a malformed query is refused":                         "does not check the window",
