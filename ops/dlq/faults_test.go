@@ -149,6 +149,42 @@ func TestF4AnOldHandleIsNotUsed(t *testing.T) {
 	}
 }
 
+// The same while somebody else receives the messages whose leases have ended: our
+// handles are not the newest any more, and a delete with one succeeds without effect.
+func TestF4AHandleThatSomebodyElseHasOutdatedIsNotUsed(t *testing.T) {
+	s := newRedrive(t, 30, false, func(a *ops.Ask) { a.Pace = ops.Pace{Lease: 8, Workers: 3} })
+	s.strike(sandbox.ServerError, "ChangeMessageVisibilityBatch", 100)
+	s.AddFault(sandbox.Fault{Kind: sandbox.Slow, Service: "sqs", Operation: "SendMessageBatch", Latency: 150 * time.Millisecond})
+	o, err := s.desk.Start(t.Context(), s.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n < 30; n = s.Bill().Calls["sqs.SendMessageBatch"] * 10 { // all are on their way
+		time.Sleep(time.Millisecond)
+		if _, hidden := s.depth(s.dead); hidden == 30 {
+			break
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var other sync.WaitGroup
+	other.Go(func() {
+		for ctx.Err() == nil {
+			_, err := s.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &s.dead, MaxNumberOfMessages: 10, VisibilityTimeout: 40, WaitTimeSeconds: 1})
+			if err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	r := o.Wait()
+	stop()
+	other.Wait()
+	source, dead := s.accounted(30, r)
+	if len(source) != r.Sent+r.Unknown || r.Sent == 0 || len(dead) < r.Pending {
+		t.Errorf("%d at the target, %d here: %+v", len(source), len(dead), r)
+	}
+}
+
 func TestF5LeasesAreExtendedWhileASendTakesLong(t *testing.T) {
 	s := newRedrive(t, 30, false, func(a *ops.Ask) { a.Pace = ops.Pace{Lease: 60, Workers: 2} })
 	s.AddFault(sandbox.Fault{Kind: sandbox.Slow, Service: "sqs", Operation: "SendMessageBatch", Latency: 900 * time.Millisecond, Percent: 30})
