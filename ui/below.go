@@ -26,7 +26,12 @@ func (a *App) noteLines() []string {
 	return lines[:min(len(lines), maxNote)]
 }
 
-func (a *App) footHeight() int { return max(len(a.noteLines()), 1) }
+func (a *App) footHeight() int {
+	if a.dialog != nil && a.prompt == nil && a.menu == nil && a.note.text == "" {
+		return max(len(a.keyLines()), 1)
+	}
+	return max(len(a.noteLines()), 1)
+}
 
 func (a *App) drawBelow(c *text.Canvas, l light) {
 	for _, line := range a.problemLines() {

@@ -23,6 +23,7 @@ type deskOfValues struct {
 	messages map[string]ops.Message
 	layers   map[string][]ops.Layer
 	looks    int
+	opened   int // how often its unfinished operations were asked for
 	lookErr  error
 	hold     chan struct{} // a look waits for it, when set
 	held     int
@@ -216,7 +217,12 @@ func (d *deskOfValues) Start(_ context.Context, plan ops.Plan) (Operation, error
 	return d.op, nil
 }
 
-func (d *deskOfValues) Unfinished(context.Context) ([]Unfinished, error) { return d.left, nil }
+func (d *deskOfValues) Unfinished(context.Context) ([]Unfinished, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened++
+	return d.left, nil
+}
 
 func (d *deskOfValues) Resume(_ context.Context, id string) (Operation, error) {
 	d.mu.Lock()

@@ -83,22 +83,53 @@ func (a *App) drawDialog(c *text.Canvas, height int, l light) {
 	c.Until(end)
 }
 
-// drawDialogKeys draws the answers in the foot line.
+// maxKeyLines bounds the lines that the answers take.
+const maxKeyLines = 2
+
+// keyLines lays the answers out: on a small terminal they take two lines, for what
+// cannot be seen cannot be answered.
+func (a *App) keyLines() [][]dialogKey {
+	var lines [][]dialogKey
+	left := 0
+	for _, k := range a.dialog.Keys(a) {
+		if k.title == "" {
+			continue
+		}
+		need := text.Width(k.keys[0]) + text.Width(k.title) + 3
+		if left < need || len(lines) == 0 {
+			if len(lines) == maxKeyLines {
+				break
+			}
+			lines = append(lines, nil)
+			left = a.width
+			if len(lines) == 1 {
+				left -= moreWidth
+			}
+		}
+		lines[len(lines)-1] = append(lines[len(lines)-1], k)
+		left -= need
+	}
+	return lines
+}
+
+// moreWidth is the room for how much is out of sight.
+const moreWidth = 11
+
+// drawDialogKeys draws the answers in the foot lines.
 func (a *App) drawDialogKeys(c *text.Canvas, l light) {
 	if d, ok := a.dialog.(interface{ below() int }); ok && d.below() > 0 {
 		c.Text(fmt.Sprintf("↓ %d more", d.below()), l.ticket)
 		c.Space(2)
 	}
-	for _, k := range a.dialog.Keys(a) {
-		if k.title == "" || c.Left() < text.Width(k.keys[0])+text.Width(k.title)+3 {
-			continue
+	for _, line := range a.keyLines() {
+		for _, k := range line {
+			c.Text(k.keys[0], l.title)
+			c.Space(1)
+			c.Text(k.title, l.dim)
+			c.Space(2)
 		}
-		c.Text(k.keys[0], l.title)
-		c.Space(1)
-		c.Text(k.title, l.dim)
-		c.Space(2)
+		c.End()
 	}
-	c.End()
 }
 
 // no is the answer that every dialog has.

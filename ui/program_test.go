@@ -376,24 +376,30 @@ func TestRunGivesBackWhatIsHeld(t *testing.T) {
 			o.Input, o.Output = in, io.Discard
 			done := make(chan error, 1)
 			go func() { done <- Run(ctx, o) }()
-			go func() { // the pipe takes keys only while the program reads them
-				for _, s := range []string{":triage orders-failed\r", "\r"} {
-					if _, err := io.WriteString(keys, s); err != nil {
-						return
-					}
-				}
-			}()
-			held := func() int {
+			of := func(n *int) int {
 				d.mu.Lock()
 				defer d.mu.Unlock()
-				return d.held
+				return *n
 			}
-			deadline := time.Now().Add(patience)
-			for held() == 0 {
-				if time.Now().After(deadline) {
+			limit := time.Now().Add(patience)
+			wait := func(n *int) bool {
+				time.Sleep(5 * time.Millisecond)
+				if time.Now().After(limit) {
 					t.Fatal("it never looked")
 				}
-				time.Sleep(time.Millisecond)
+				return of(n) == 0
+			}
+			types := func(s string) {
+				t.Helper()
+				if _, err := io.WriteString(keys, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for wait(&d.opened) {
+			}
+			types(":triage orders-failed\r")
+			for wait(&d.held) {
+				types("\r") // the first that comes after the question answers it
 			}
 			if err := end(cancel, keys); err != nil {
 				t.Fatal(err)
@@ -406,8 +412,8 @@ func TestRunGivesBackWhatIsHeld(t *testing.T) {
 			case <-time.After(patience):
 				t.Fatal("Run does not end")
 			}
-			if held() != 0 || !slices.Contains(d.releases, "all") {
-				t.Errorf("%d are still held", held())
+			if of(&d.held) != 0 || !slices.Contains(d.releases, "all") {
+				t.Errorf("%d are still held", of(&d.held))
 			}
 		})
 	}

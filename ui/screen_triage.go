@@ -195,7 +195,12 @@ func (s *triage) Back() bool {
 func (s *triage) Open(a *App) tea.Cmd {
 	switch {
 	case s.pile == nil:
-		return s.look(a, defaultLook)
+		if ok, why := canLook(a); !ok {
+			a.warn("look: " + why)
+			return nil
+		}
+		a.ask(newPeekDialog(s)) // never a look without its price
+		return nil
 	case s.focus == paneGroups:
 		s.focus = paneLetters
 		return nil
