@@ -6,6 +6,11 @@
 // is recorded as sent is never sent again; what is not recorded as sent is never
 // deleted; what cannot be known is named.
 //
+// What this guarantees: no message is lost; none is doubled silently; on a FIFO
+// target each arrives exactly once if an interrupted operation is resumed within
+// five minutes. Nothing stronger: on a standard queue a message whose answer did not
+// come may be at the target or not. It stays where it was and is named.
+//
 // Read the files in this order: desk.go (where the work is done), describe.go
 // (the queue), look.go, pile.go, release.go and memory.go (receive, hold, give
 // back), cause.go and select.go (why, and which), plan.go (what would be done),
