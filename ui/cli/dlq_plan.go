@@ -27,6 +27,7 @@ type changeFlags struct {
 	planOut  string
 	planIn   string
 	detailed bool
+	despite  bool
 }
 
 func (f *changeFlags) register(c *cobra.Command, files bool) {
@@ -34,6 +35,7 @@ func (f *changeFlags) register(c *cobra.Command, files bool) {
 		c.Flags().StringVar(&f.planOut, "plan-out", "", "write the plan into this new file and stop: somebody else can apply it with --plan")
 		c.Flags().StringVar(&f.planIn, "plan", "", "apply exactly this plan, if nothing changed since")
 	}
+	c.Flags().BoolVar(&f.despite, "despite-unfinished", false, "begin although an interrupted operation on this queue is not finished: what it was sending may go twice")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "with --dry-run or --plan-out: exit with 10 when there is something to do")
 }
 
@@ -169,6 +171,9 @@ func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) erro
 	if err := b.mayChange(); err != nil {
 		return err
 	}
+	if err := b.nothingUnfinished(plan, f.despite); err != nil {
+		return err
+	}
 	if err := b.confirm(ctx, plan); err != nil {
 		return err
 	}
@@ -177,6 +182,33 @@ func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) erro
 		return err
 	}
 	return b.finish(ctx, op, plan.ID)
+}
+
+// nothingUnfinished refuses to send messages of a queue while an interrupted
+// operation may have sent some of them already: resuming knows which, a new plan
+// does not.
+func (b *bench) nothingUnfinished(plan ops.Plan, despite bool) error {
+	switch plan.Verb {
+	case ops.Redrive, ops.Archive, ops.Edit, ops.Move:
+	default:
+		return nil
+	}
+	open, err := b.desk.Unfinished()
+	if err != nil {
+		return err
+	}
+	for _, u := range open {
+		if u.From != plan.From || u.Open == 0 && u.Sent == u.Deleted {
+			continue
+		}
+		what := fmt.Sprintf("operation %s on %s is not finished: %s it was sending may have arrived", u.ID, plan.From.Name(), countOf(u.Open+u.Sent-u.Deleted, "message"))
+		if despite {
+			b.say("warning: " + what)
+			continue
+		}
+		return refused("not applied: "+what, "finish it first: kxops --access change dlq resume "+u.ID+"; or add --despite-unfinished")
+	}
+	return nil
 }
 
 // idle reports whether a plan has nothing to do.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -223,6 +225,70 @@ func failOn(ctx context.Context, client *sqs.Client, url *string) error {
 		}
 	}
 	return nil
+}
+
+// totalIs is the script command "total N QUEUE…": so many messages in all, none in
+// flight.
+func totalIs(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, sum := scriptQueues(ts), 0
+	for _, name := range args[1:] {
+		out, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+			QueueUrl: address(ctx, ts, client, name), AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
+		})
+		ts.Check(err)
+		n, err := strconv.Atoi(out.Attributes["ApproximateNumberOfMessages"])
+		ts.Check(err)
+		sum += n
+	}
+	if strconv.Itoa(sum) != args[0] {
+		ts.Fatalf("%d messages in %v, want %s", sum, args[1:], args[0])
+	}
+}
+
+// waitDepth is the script command "waitdepth QUEUE N": until N messages of it are
+// visible.
+func waitDepth(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitdepth QUEUE N")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	client := scriptQueues(ts)
+	url := address(ctx, ts, client, args[0])
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		out, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
+		ts.Check(err)
+		if out.Attributes["ApproximateNumberOfMessages"] == args[1] {
+			return
+		}
+	}
+}
+
+// waitRecord is the script command "waitrecord N": until the newest operation has
+// recorded N messages as sent.
+func waitRecord(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitrecord N")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	end := time.Now().Add(20 * time.Second)
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+		records, err := filepath.Glob(filepath.Join(ts.Getenv("XDG_STATE_HOME"), "kxops", "*", "*.jsonl"))
+		ts.Check(err)
+		if len(records) > 0 {
+			content, err := os.ReadFile(slices.Max(records))
+			ts.Check(err)
+			if strings.Count(string(content), `"is":"sent"`) >= want {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("no record of %d messages sent: %v", want, records)
+		}
+	}
 }
 
 // send is the script command "send QUEUE BODY": one more message.
