@@ -23,6 +23,7 @@ type account struct {
 	set    config.Profile
 	asked  bool // the access level was given on the command line
 	alias  func(account string) string
+	guards func(account string) bool // whether the configuration protects the account with this id
 	clock  func() time.Time // the account's time: the demo's may be another than ours
 
 	records string // the journal's directory, "" for the person's own
@@ -96,6 +97,8 @@ func (s *session) open(ctx context.Context, profile, region string) (*account, e
 		asked: s.access.set,
 		clock: time.Now,
 		alias: func(id string) string { return displayName(c.For(set.Name, id)) },
+
+		guards: func(id string) bool { return c.For(set.Name, id).Protected },
 		survey: survey.New(door, survey.Options{
 			Budget: cmp.Or(float64(s.budget), set.Budget), Pace: set.Pace, Buckets: set.Buckets,
 		}),

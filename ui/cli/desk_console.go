@@ -35,7 +35,7 @@ const unlockTime = 10 * time.Minute
 // unlockName is what has to be typed to allow changes: the name of a protected
 // account, "" on any other.
 func (a *account) unlockName(id ops.Identity) string {
-	if !a.set.Protected {
+	if !a.set.Protected && (a.guards == nil || !a.guards(id.Account)) {
 		return ""
 	}
 	for _, name := range []string{id.Alias, id.Profile, id.Account} {
