@@ -24,7 +24,7 @@ type account struct {
 	asked  bool // the access level was given on the command line
 	alias  func(account string) string
 	guards func(account string) bool // whether the configuration protects the account with this id
-	clock  func() time.Time // the account's time: the demo's may be another than ours
+	clock  func() time.Time          // the account's time: the demo's may be another than ours
 
 	records string // the journal's directory, "" for the person's own
 	deskMu  sync.Mutex
