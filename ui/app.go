@@ -190,6 +190,8 @@ func (a *App) updateWork(msg tea.Msg) tea.Cmd {
 		msg.dialog.planned(a, msg)
 	case unlockedMsg:
 		a.unlocked(msg)
+	case relistedMsg:
+		a.work.relisted(msg)
 	case runsSampledMsg:
 		return a.runsSampled(msg)
 	}

@@ -217,9 +217,13 @@ func TestTheResultIsToldWhereverOneIs(t *testing.T) {
 	p.State, p.Sent, p.Deleted, p.Returned = ops.Halted, 11, 11, 6
 	p.Note = "6 of 11 came back: over the limit of 10%"
 	d.op.end(ops.Result{Progress: p, ReturnedIDs: []string{"m-1", "m-2"}, Next: []string{"the fix is not out: look at the newest failure"}})
-	c.sample()
+	d.left = []Unfinished{{ID: "20261122-143000-zz99", Verb: ops.Redrive, From: arn("sqs", "orders-failed"), Started: sampleNow, Total: 31, Sent: 11, Deleted: 9}}
+	_, cmd := c.app.Update(sampleRuns(c.app.work.active()))
+	c.run(cmd)
 	c.sees("redrive of orders-failed: halted; O shows the result")
-	c.press("O", "enter")
+	c.press("O")
+	c.sees("halted", "interrupted") // deletes that are still to do
+	c.press("enter")
 	c.sees("HALTED", "6 of 11 came back: over the limit of 10%", "45.5%: 11 sent, 6 came back", "the fix is not out", "m-1", "returned (2)")
 }
 

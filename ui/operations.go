@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -126,13 +127,33 @@ func (a *App) runEnded(r *run) tea.Cmd {
 			a.warn(words)
 		}
 	}
-	cmds := []tea.Cmd{a.look(true)}
+	cmds := []tea.Cmd{a.look(true), relist(r.desk)}
 	for _, s := range a.stack {
 		if s, ok := s.(*triage); ok && s.arn == r.progress.From {
 			cmds = append(cmds, s.reread())
 		}
 	}
 	return tea.Batch(cmds...)
+}
+
+// relistedMsg brings what is unfinished now: an operation can end with deletes to do.
+type relistedMsg struct {
+	desk       Desk
+	unfinished []Unfinished
+}
+
+// relist lists the unfinished operations again. Where that fails the list stays as
+// it was: the end of the operation is told already, and the next start lists again.
+func relist(d Desk) tea.Cmd {
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(context.Background(), deskMost)
+		defer done()
+		left, err := d.Unfinished(ctx)
+		if err != nil {
+			return nil
+		}
+		return relistedMsg{d, left}
+	}
 }
 
 // startedMsg brings an operation that was begun or resumed.

@@ -76,10 +76,8 @@ func (a *App) deskOpened(msg deskOpenedMsg) {
 		return
 	}
 	w := a.work
-	w.busy, w.desk, w.unfinished = false, msg.desk, msg.unfinished
-	for _, r := range w.active() { // it runs here
-		w.unfinished = withoutID(w.unfinished, r.progress.ID)
-	}
+	w.busy, w.desk = false, msg.desk
+	w.relisted(relistedMsg{msg.desk, msg.unfinished})
 	if msg.err != nil {
 		w.why = ops.AsProblem(msg.err).Error()
 	}
@@ -97,6 +95,17 @@ func (a *App) deskOpened(msg deskOpenedMsg) {
 		a.warn("interrupted operations could not be listed: " + w.why)
 	case n > 0:
 		a.warn(plural(n, "operation") + " of an earlier run did not end; " + a.keyOf("operations") + " shows what is left to do")
+	}
+}
+
+// relisted keeps what is unfinished, without what runs here.
+func (w *work) relisted(msg relistedMsg) {
+	if msg.desk != w.desk {
+		return
+	}
+	w.unfinished = msg.unfinished
+	for _, r := range w.active() {
+		w.unfinished = withoutID(w.unfinished, r.progress.ID)
 	}
 }
 
