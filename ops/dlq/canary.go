@@ -52,11 +52,26 @@ func stagesOf(p ops.Plan, c counts) []stage {
 
 // limiter is the stage's rate, nil for none. It starts empty: the first second is
 // not a burst.
-func (s stage) limiter() *rate.Limiter {
+func (s stage) limiter(now time.Time) *rate.Limiter {
 	if s.rate <= 0 {
 		return nil
 	}
-	return rate.NewLimiter(rate.Limit(s.rate), max(1, ops.MaxBatchEntries))
+	l := rate.NewLimiter(rate.Limit(rampAt(0, s.rate)), ops.MaxBatchEntries)
+	l.ReserveN(now, ops.MaxBatchEntries)
+	return l
+}
+
+// rampAt is the rate after so long: 1 a second in the first, 10 in the second, 100
+// in the third, then what was set. A consumer that has slept has to wake up.
+func rampAt(after time.Duration, set float64) float64 {
+	ramp := 1.0
+	for range min(int(after/time.Second), len(canarySizes)) {
+		ramp *= 10
+	}
+	if int(after/time.Second) >= len(canarySizes) {
+		return set
+	}
+	return min(ramp, set)
 }
 
 // watch looks for messages that come back, until the stage's time is over.

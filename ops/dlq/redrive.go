@@ -105,6 +105,7 @@ type redriver struct {
 	senders []sender
 	lease   time.Duration
 	pace    *rate.Limiter
+	began   time.Time // of the stage
 
 	mu         sync.Mutex
 	idle       sync.Cond
@@ -202,7 +203,7 @@ func (r *redriver) pass(ctx context.Context, s stage) error {
 	r.o.set(func() { r.o.stage, r.o.until = s.name, time.Time{}; r.o.state = running(r.o.state) })
 	r.mu.Lock()
 	r.budget, r.over, r.empties, r.fails, r.agreed, r.err = s.messages, false, 0, 0, false, nil
-	r.pace = s.limiter()
+	r.pace, r.began = s.limiter(r.now()), r.now()
 	r.mu.Unlock()
 	var all sync.WaitGroup
 	for range r.workers() {
@@ -233,7 +234,11 @@ func (r *redriver) batchSize(target int) int {
 	if r.plan.Pace.Careful {
 		return 1
 	}
-	return r.senders[target].batch()
+	n := r.senders[target].batch()
+	if r.pace != nil { // not more than a second's worth
+		n = max(1, min(n, int(rampAt(r.now().Sub(r.began), r.plan.Pace.Rate))))
+	}
+	return n
 }
 
 // work sends and receives until the stage is over.
@@ -761,6 +766,7 @@ func (r *redriver) turn(n int) bool {
 		return true
 	}
 	now := r.now()
+	pace.SetLimitAt(now, rate.Limit(rampAt(now.Sub(r.began), r.plan.Pace.Rate)))
 	return r.o.sleep(pace.ReserveN(now, n).DelayFrom(now))
 }
 

@@ -152,3 +152,36 @@ func TestRedriveEverythingHome(t *testing.T) {
 		})
 	}
 }
+
+// With a rate the first second brings one message, not a burst; then it climbs.
+func TestARateRampsUp(t *testing.T) {
+	b := redriveBench(t)
+	source, dead := b.dead("orders", 150, false)
+	plan := b.plan(ops.Ask{Verb: ops.Redrive, Queue: ops.ARN(queueName(dead)), Select: ops.Selection{All: true}, Pace: ops.Pace{Rate: 40}})
+	start := b.Now()
+	if r := b.apply(plan); r.State != ops.Finished {
+		t.Fatalf("%s: %v", r.State, r.Problem)
+	}
+	// One, ten, forty and forty: 150 messages cannot be there before the fifth second.
+	if took := b.Now().Sub(start); took < 4*time.Second {
+		t.Errorf("150 messages at 40 a second took %s", took)
+	}
+	if got := len(b.bodies(source)); got != 150 {
+		t.Errorf("%d messages arrived", got)
+	}
+}
+
+func TestRamp(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		set   float64
+		want  float64
+	}{
+		{0, 50, 1}, {999 * time.Millisecond, 50, 1}, {time.Second, 50, 10}, {2 * time.Second, 50, 50}, {2 * time.Second, 500, 100}, {3 * time.Second, 500, 500},
+		{0, 0.5, 0.5}, {time.Hour, 0.5, 0.5},
+	} {
+		if got := rampAt(c.after, c.set); got != c.want {
+			t.Errorf("after %s of %g a second: %g, want %g", c.after, c.set, got, c.want)
+		}
+	}
+}

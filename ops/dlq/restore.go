@@ -157,7 +157,7 @@ func (o *Operation) transfer(ctx context.Context) error {
 		return err
 	}
 	r := &redriver{o: o, desk: o.desk, plan: o.plan, record: o.record, senders: []sender{to}}
-	r.pace = stage{rate: o.plan.Pace.Rate}.limiter()
+	r.pace, r.began = stage{rate: o.plan.Pace.Rate}.limiter(o.desk.o.Now()), o.desk.o.Now()
 	if err := r.settleIntents(); err != nil {
 		return err
 	}
