@@ -52,10 +52,15 @@ func newDlq(s *session) *cobra.Command {
 		Long: `Works on dead-letter queues. QUEUE is a name, a URL or an ARN.
 
 SQS has no peek: every look receives the messages, holds them for a moment and gives
-them back. What that costs is said first, on stderr.`,
+them back. What that costs is said first, on stderr.
+
+What changes something is a plan first: printed whole, asked about, then applied. It
+needs --access change; --dry-run stops after the plan, --yes does not ask.`,
 		Example: `  kxops dlq ls
   kxops dlq groups orders-dlq
-  kxops dlq peek orders-dlq --limit 5 -o json`,
+  kxops dlq peek orders-dlq --limit 5 -o json
+  kxops dlq redrive orders-dlq --group KEY --dry-run
+  kxops --access change dlq redrive orders-dlq --group KEY --canary`,
 		Args: noSuchCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -32,7 +32,7 @@ const (
 	killRunsDefault = 3
 	killsAtOnce     = 8 // runs side by side: each waits for long polls most of the time
 	killsMost       = 4 // of one operation; then it is let finish
-	processPatience = 60 * time.Second
+	processPatience = 3 * time.Minute
 
 	killGroups   = 4
 	killPerGroup = 10
