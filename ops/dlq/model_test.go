@@ -41,7 +41,7 @@ const schedulesVar = "KXOPS_SCHEDULES"
 // server errors, false empties, new dead letters during the run, and a second
 // operator on another machine.
 func TestNothingIsLostOrDoubled(t *testing.T) {
-	schedules := 100
+	schedules := 60
 	if n, err := strconv.Atoi(os.Getenv(schedulesVar)); err == nil {
 		schedules = n
 	}

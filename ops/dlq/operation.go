@@ -458,6 +458,9 @@ func (o *Operation) Progress() ops.Progress {
 	if o.hold != nil && p.State == ops.Running {
 		p.State = ops.Paused
 	}
+	if p.State == ops.Watching { // nothing is being sent
+		return p
+	}
 	if n := len(o.sends); n > 1 {
 		if took := o.sends[n-1].at.Sub(o.sends[0].at).Seconds(); took > 0 {
 			p.Rate = float64(o.sends[n-1].n-o.sends[0].n) / took
@@ -591,6 +594,24 @@ func (d *Desk) Unfinished() ([]Unfinished, error) {
 	return out, nil
 }
 
+// Interrupted finds an interrupted operation on the plan's queue that may have sent
+// messages which are still here: resuming it knows which, a new plan does not and
+// would send them twice.
+func (d *Desk) Interrupted(plan ops.Plan) (u Unfinished, found bool, err error) {
+	switch plan.Verb {
+	case ops.Redrive, ops.Archive, ops.Edit, ops.Move:
+	default:
+		return u, false, nil
+	}
+	open, err := d.Unfinished()
+	for _, u := range open {
+		if u.ID != plan.ID && u.From == plan.From && u.Open+u.Sent-u.Deleted > 0 {
+			return u, true, err
+		}
+	}
+	return u, false, err
+}
+
 func (d *Desk) unfinished(id string) (u Unfinished, open bool) {
 	u.ID = id
 	lines, notice, err := d.o.Journal.ReadLog(id)
@@ -608,7 +629,7 @@ func (d *Desk) unfinished(id string) (u Unfinished, open bool) {
 		return u, true
 	}
 	c, p := r.counts(), r.plan
-	if r.ended && c.sent == 0 {
+	if r.ended && (c.sent == 0 || r.whole) { // what is pending after a whole run was looked for and did not show itself
 		return u, false
 	}
 	u.Verb, u.From, u.Account, u.Region, u.By, u.Total = p.Verb, p.From, p.Account, p.Region, p.By, p.Messages()

@@ -80,6 +80,7 @@ type record struct {
 	order []string
 	byNew map[string]*item // by the message id at the target
 	ended bool             // the last line is an end
+	whole bool             // … of an operation that was not stopped: it has looked for everything
 	last  time.Time        // of the last line
 	count counts
 }
@@ -136,6 +137,7 @@ func replay(lines [][]byte, log *journal.Log, now func() time.Time) (*record, er
 			return nil, fmt.Errorf("line %d of the record: %w", i+1, err)
 		}
 		r.last, r.ended = l.At, l.Word == lineEnd
+		r.whole = l.End != nil && (l.End.State == ops.Finished || l.End.State == ops.Incomplete)
 		switch l.Word {
 		case lineEntry:
 			if l.Entry != nil {

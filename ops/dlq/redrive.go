@@ -298,8 +298,7 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 			}
 		case r.enough():
 			if r.working == 0 && r.polling == 0 {
-				if c.sent > 0 && r.reconciles < reconcilesMost {
-					r.reconcile()
+				if c.sent > 0 && r.reconciles < reconcilesMost && r.reconcile() {
 					return nil, false, false
 				}
 				r.over = true
@@ -317,16 +316,27 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 // reconcile gives back what was sent and could not be deleted, so that it comes again
 // and can be; of a FIFO queue all that is held, for a message shows itself only when
 // nothing of its group is. Call it under the lock.
-func (r *redriver) reconcile() {
-	r.reconciles++
-	for id, h := range r.hand {
-		if st, _ := r.record.stateOf(id); !r.plan.FIFO && st != isSent {
-			continue
-		}
-		r.lost = append(r.lost, h)
-		delete(r.hand, id)
+func (r *redriver) reconcile() bool {
+	pending := map[string]bool{} // FIFO groups
+	for _, id := range r.record.in(isSent) {
+		pending[r.record.entry(id).Group] = true
 	}
-	r.ready, r.empties, r.agreed = nil, 0, false
+	given := 0
+	for id, h := range r.hand {
+		st, _ := r.record.stateOf(id)
+		if st == isSent || r.plan.FIFO && pending[h.message.Group()] {
+			r.lost = append(r.lost, h)
+			delete(r.hand, id)
+			given++
+		}
+	}
+	if given == 0 { // nothing that we hold hides them: they are gone, or held by somebody else
+		return false
+	}
+	r.reconciles++
+	r.ready = slices.DeleteFunc(r.ready, func(id string) bool { return r.hand[id] == nil })
+	r.empties, r.agreed = 0, false
+	return true
 }
 
 // enough reports whether the queue has given what it has. Call it under the lock.

@@ -106,6 +106,13 @@ func (c *consoleDesk) Plan(ctx context.Context, ask ops.Ask) (ops.Plan, error) {
 // Start keeps changes allowed until the operation is over: a message that was sent
 // and may not be deleted any more would be a duplicate.
 func (c *consoleDesk) Start(ctx context.Context, plan ops.Plan) (ui.Operation, error) {
+	u, found, err := c.d.Interrupted(plan)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		return nil, &ops.Problem{Fault: ops.FaultRefused, What: "not applied: " + interrupted(u, plan), Hint: "resume it first: it is in the list of operations"}
+	}
 	done := c.a.cloud.KeepAccess()
 	op, err := c.d.Start(ctx, plan)
 	return running(op, err, done)

@@ -16,6 +16,7 @@ import (
 
 	"kxops/ops"
 	"kxops/ops/cloud"
+	"kxops/ops/dlq"
 	"kxops/ui/text"
 )
 
@@ -188,27 +189,21 @@ func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) erro
 // operation may have sent some of them already: resuming knows which, a new plan
 // does not.
 func (b *bench) nothingUnfinished(plan ops.Plan, despite bool) error {
-	switch plan.Verb {
-	case ops.Redrive, ops.Archive, ops.Edit, ops.Move:
-	default:
-		return nil
-	}
-	open, err := b.desk.Unfinished()
-	if err != nil {
+	u, found, err := b.desk.Interrupted(plan)
+	if err != nil || !found {
 		return err
 	}
-	for _, u := range open {
-		if u.From != plan.From || u.Open == 0 && u.Sent == u.Deleted {
-			continue
-		}
-		what := fmt.Sprintf("operation %s on %s is not finished: %s it was sending may have arrived", u.ID, plan.From.Name(), countOf(u.Open+u.Sent-u.Deleted, "message"))
-		if despite {
-			b.say("warning: " + what)
-			continue
-		}
-		return refused("not applied: "+what, "finish it first: kxops --access change dlq resume "+u.ID+"; or add --despite-unfinished")
+	what := interrupted(u, plan)
+	if despite {
+		b.say("warning: " + what)
+		return nil
 	}
-	return nil
+	return refused("not applied: "+what, "finish it first: kxops --access change dlq resume "+u.ID+"; or add --despite-unfinished")
+}
+
+// interrupted says what an interrupted operation means for a new plan.
+func interrupted(u dlq.Unfinished, plan ops.Plan) string {
+	return fmt.Sprintf("operation %s on %s is not finished: %s it was sending may have arrived", u.ID, plan.From.Name(), countOf(u.Open+u.Sent-u.Deleted, "message"))
 }
 
 // idle reports whether a plan has nothing to do.

@@ -89,6 +89,9 @@ func progressText(p ops.Progress) string {
 	add(p.Unknown, "unknown")
 	add(p.Returned, "returned")
 	add(p.Missing, "missing")
+	if p.State == ops.Watching {
+		parts = append(parts, "watching for returns until "+p.Until.UTC().Format(time.TimeOnly)+" UTC")
+	}
 	if p.Rate > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f/s", p.Rate))
 	}

@@ -298,6 +298,10 @@ func TestProgressText(t *testing.T) {
 	if want := "canary 10 of 1,204 · sent 11 of 1,204 · 2 returned · 50/s · throttled"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	got = progressText(ops.Progress{Verb: ops.Redrive, State: ops.Watching, Stage: "canary: 1 of 27", Total: 27, Sent: 1, Until: time.Date(2026, 11, 23, 3, 19, 49, 0, time.UTC)})
+	if want := "canary: 1 of 27 · sent 1 of 27 · watching for returns until 03:19:49 UTC"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 	got = progressText(ops.Progress{Verb: ops.Move, State: ops.Running})
 	if want := "running · SQS says it moved ? · the queue says it holds ?"; got != want {
 		t.Errorf("%q, want %q", got, want)
