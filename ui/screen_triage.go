@@ -1,10 +1,12 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,6 +66,7 @@ const allGroups = "*"
 type sorted struct {
 	causes []ops.CauseGroup
 	rowsOf map[string][]int32 // group key -> rows
+	title  map[string]string  // cause key -> what sets its group apart
 	loss   time.Time          // the first of all
 }
 
@@ -354,7 +357,7 @@ func (a *App) looked(msg lookedMsg) tea.Cmd {
 
 // sortPile sorts the letters that pass by their cause. It can be stopped.
 func sortPile(ctx context.Context, pile Pile, all []ops.Letter, pass func(ops.Letter) bool) (sorted, error) {
-	out := sorted{rowsOf: map[string][]int32{}}
+	out := sorted{rowsOf: map[string][]int32{}, title: map[string]string{}}
 	kept := all
 	if pass != nil {
 		kept = nil
@@ -379,6 +382,14 @@ func sortPile(ctx context.Context, pile Pile, all []ops.Letter, pass func(ops.Le
 	}
 	out.causes = pile.Groups(kept)
 	for _, g := range out.causes {
+		title := g.Cause.Title
+		if _, apart, ok := strings.Cut(title, ": "); ok && !g.Cause.Stated {
+			title = apart // a narrow column has no room for where it came from, which its neighbours share
+		}
+		out.title[g.Cause.Key] = title
+		for _, key := range g.Keys {
+			out.title[key] = title
+		}
 		if len(g.Keys) < 2 {
 			continue
 		}
@@ -654,7 +665,7 @@ func (t letterRows) Compare(i, j, col int) int {
 // the cause is the same.
 func (s *triage) what(x *ops.Letter) string {
 	if s.group == allGroups && x.Cause != nil {
-		return x.Cause.Title
+		return cmp.Or(s.title[x.Cause.Key], x.Cause.Title)
 	}
 	return x.ID
 }
