@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ type world struct {
 	// named are the bodies that our operation named as uncertain when it last ended,
 	// and those that the second operator named.
 	named, theirs map[string]bool
+	telling       sync.Mutex // the second operator tells too
 	story         []string
 }
 
@@ -143,7 +145,11 @@ func (w *world) add(n int) {
 	}
 }
 
-func (w *world) tell(format string, a ...any) { w.story = append(w.story, fmt.Sprintf(format, a...)) }
+func (w *world) tell(format string, a ...any) {
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	w.story = append(w.story, fmt.Sprintf(format, a...))
+}
 
 // start is the program, started again, with so many events to live.
 func (w *world) start(events int64) *Desk {
