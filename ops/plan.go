@@ -102,6 +102,7 @@ type Plan struct {
 	Manifest []Entry `json:"manifest,omitempty"`
 	Pace     Pace    `json:"pace"`
 	Reorder  bool    `json:"accept_reordering,omitempty"`
+	Again    bool    `json:"again,omitempty"`  // restore, import: accept that messages are sent that an earlier one sent already
 	Invoke   string  `json:"invoke,omitempty"` // function targets: "sync" (default) or "async"
 	File     string  `json:"file,omitempty"`   // archive, restore, import, edit: the file
 	FileSum  string  `json:"file_sha256,omitempty"`
@@ -240,6 +241,7 @@ type Ask struct {
 	Native  bool
 	Pace    Pace
 	Reorder bool // FIFO: accept that order is broken
+	Again   bool `json:"again,omitempty"` // restore, import: accept that they are there twice
 	Invoke  string
 	File    string
 	Reason  string

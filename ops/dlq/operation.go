@@ -158,6 +158,9 @@ func (d *Desk) start(ctx context.Context, plan ops.Plan) (*Operation, error) {
 	if err := d.noTask(ctx, plan); err != nil {
 		return nil, err
 	}
+	if err := d.stillNew(ctx, plan); err != nil {
+		return nil, err
+	}
 	if p := d.Pile(plan.From); p != nil { // what we hold ourselves nobody can receive
 		if err := p.Release(ctx); err != nil {
 			return nil, err

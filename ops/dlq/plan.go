@@ -82,7 +82,7 @@ func (d *Desk) newPlan(ask ops.Ask, q ops.Queue) (ops.Plan, error) {
 	return ops.Plan{
 		Schema: ops.PlanSchema, ID: id, Verb: ask.Verb, Account: here.Account, Alias: here.Alias, Region: here.Region,
 		By: cmp.Or(here.Who, journal.Actor()), Reason: ask.Reason, Created: d.o.Now().UTC().Truncate(time.Second),
-		From: q.ARN, FromURL: q.URL, FIFO: q.FIFO, Select: ask.Select, Pace: ask.Pace, Reorder: ask.Reorder, Invoke: ask.Invoke,
+		From: q.ARN, FromURL: q.URL, FIFO: q.FIFO, Select: ask.Select, Pace: ask.Pace, Reorder: ask.Reorder, Again: ask.Again, Invoke: ask.Invoke,
 		Seen: map[ops.ARN]map[string]string{},
 	}, nil
 }

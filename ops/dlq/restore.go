@@ -83,6 +83,9 @@ func (d *Desk) planTransfer(ctx context.Context, ask ops.Ask, q ops.Queue, _ *Pi
 	if err := d.preflight(ctx, &plan, messages); err != nil {
 		return plan, err
 	}
+	if err := d.checkAgain(ctx, &plan); err != nil {
+		return plan, err
+	}
 	if q.FIFO && ungrouped > 0 {
 		add(&plan.Blockers, fmt.Sprintf("%s no MessageGroupId, and %s is FIFO", have(ungrouped), q.Name))
 	}

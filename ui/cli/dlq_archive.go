@@ -56,6 +56,7 @@ Exit codes: as "kxops dlq redrive".`,
 
 func newDlqRestore(s *session) *cobra.Command {
 	var in string
+	var again bool
 	var change changeFlags
 	c := &cobra.Command{
 		Use:   "restore QUEUE",
@@ -68,10 +69,11 @@ Exit codes: as "kxops dlq redrive".`,
 		Example: "  kxops --access change dlq restore orders-dlq --in tests.jsonl",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.fromFile(c.Context(), args[0], ops.Restore, in, change)
+			return s.fromFile(c.Context(), args[0], ops.Restore, in, again, change)
 		},
 	}
 	c.Flags().StringVar(&in, "in", "", "the archive")
+	c.Flags().BoolVar(&again, "again", false, sentAgain)
 	change.register(c, false)
 	return c
 }
@@ -152,6 +154,7 @@ func (s *session) dlqExport(ctx context.Context, queue string, f lookFlags, sel 
 
 func newDlqImport(s *session) *cobra.Command {
 	var in string
+	var again bool
 	var change changeFlags
 	c := &cobra.Command{
 		Use:   "import QUEUE",
@@ -164,19 +167,22 @@ Exit codes: as "kxops dlq redrive".`,
 		Example: "  kxops --access change dlq import orders --in fixed.jsonl",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.fromFile(c.Context(), args[0], ops.Import, in, change)
+			return s.fromFile(c.Context(), args[0], ops.Import, in, again, change)
 		},
 	}
 	c.Flags().StringVar(&in, "in", "", "the file")
+	c.Flags().BoolVar(&again, "again", false, sentAgain)
 	change.register(c, false)
 	return c
 }
 
-func (s *session) fromFile(ctx context.Context, queue string, verb ops.Verb, in string, f changeFlags) error {
+const sentAgain = "send messages too that an earlier restore or import sent to this queue: they will be there twice"
+
+func (s *session) fromFile(ctx context.Context, queue string, verb ops.Verb, in string, again bool, f changeFlags) error {
 	if in == "" {
 		return wrongUsage(fmt.Sprintf("--in FILE is missing: what to %s", verb))
 	}
 	return s.change(ctx, queue, func(q ops.Queue) ops.Ask {
-		return ops.Ask{Verb: verb, Queue: q.ARN, File: in, Reason: s.reason}
+		return ops.Ask{Verb: verb, Queue: q.ARN, File: in, Again: again, Reason: s.reason}
 	}, f)
 }
