@@ -37,6 +37,9 @@ func stagesOf(p ops.Plan, c counts) []stage {
 				break
 			}
 			if done >= from {
+				if done == from { // interrupted before, or while, it was watched
+					out = append(out, stage{name: fmt.Sprintf("canary: %d of %d", from, p.Messages()), rate: p.Pace.Rate, watch: wait})
+				}
 				continue
 			}
 			out = append(out, stage{name: fmt.Sprintf("canary: %d of %d", from, p.Messages()), messages: from - done, rate: p.Pace.Rate, watch: wait})
@@ -87,6 +90,12 @@ func (r *redriver) watch(ctx context.Context, s stage) error {
 		if err := r.remove(ctx, r.sort(got)); err != nil {
 			return err
 		}
+		r.mu.Lock()
+		err = r.err // of what sort wrote
+		r.mu.Unlock()
+		if err != nil {
+			return err
+		}
 		if len(got) == 0 && !r.o.sleep(min(time.Second, end.Sub(r.now()))) {
 			break
 		}
@@ -99,11 +108,18 @@ func (r *redriver) judge() {
 	if !r.plan.Pace.Canary {
 		return
 	}
+	r.mu.Lock()
+	unanswered := r.unanswered // not those of an earlier run: an interruption is not the target's fault
+	r.mu.Unlock()
 	c := r.record.counts()
-	tried, bad := c.sent+c.deleted+c.rejected, c.returned+c.rejected
+	tried, bad := c.sent+c.deleted+c.rejected+unanswered, c.returned+c.rejected+unanswered
 	if tried == 0 || float64(bad)/float64(tried) <= r.plan.Pace.MaxReturns {
 		return
 	}
-	r.o.halt(fmt.Sprintf("halted: %d of %d messages failed again (%d came back, %d were refused), more than %g %%",
-		bad, tried, c.returned, c.rejected, 100*r.plan.Pace.MaxReturns))
+	also := ""
+	if unanswered > 0 {
+		also = fmt.Sprintf(", %d got no answer", unanswered)
+	}
+	r.o.halt(fmt.Sprintf("halted: %d of %d messages failed again (%d came back, %d were refused%s), more than %g %%",
+		bad, tried, c.returned, c.rejected, also, 100*r.plan.Pace.MaxReturns))
 }

@@ -65,6 +65,10 @@ func New(o Options) *Desk {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	// Without the monotonic reading, which stands still while the computer sleeps: leases
+	// and SQS's window for duplicates go on meanwhile.
+	clock := o.Now
+	o.Now = func() time.Time { return clock().Round(0) }
 	if o.Explain == nil {
 		at := cloud.Place{Region: o.Config.Region}
 		o.Explain = func(err error) *ops.Problem { return cloud.Explain(err, at) }

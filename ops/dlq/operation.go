@@ -161,10 +161,8 @@ func (d *Desk) start(ctx context.Context, plan ops.Plan) (*Operation, error) {
 	if err := d.stillNew(ctx, plan); err != nil {
 		return nil, err
 	}
-	if p := d.Pile(plan.From); p != nil { // what we hold ourselves nobody can receive
-		if err := p.Release(ctx); err != nil {
-			return nil, err
-		}
+	if err := d.letGo(ctx, plan.From); err != nil {
+		return nil, err
 	}
 	log, err := d.o.Journal.Begin(plan.ID)
 	if errors.Is(err, fs.ErrExist) {
@@ -182,6 +180,14 @@ func (d *Desk) start(ctx context.Context, plan ops.Plan) (*Operation, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	return d.operation(plan, r), nil
+}
+
+// letGo gives back what a look of ours holds: the operation could not receive it.
+func (d *Desk) letGo(ctx context.Context, queue ops.ARN) error {
+	if p := d.Pile(queue); p != nil {
+		return p.Release(ctx)
+	}
+	return nil
 }
 
 func (d *Desk) operation(plan ops.Plan, r *record) *Operation {
@@ -273,6 +279,9 @@ func (d *Desk) reopen(ctx context.Context, id string) (*Operation, error) {
 	r, err := replay(lines, log, d.o.Now)
 	if err == nil && r.plan.Verb != ops.Move { // which goes on watching its own
 		err = d.noTask(ctx, r.plan)
+	}
+	if err == nil {
+		err = d.letGo(ctx, r.plan.From)
 	}
 	if err == nil {
 		err = d.enter(r.plan, journal.Started, ops.Progress{Note: "resumed"})

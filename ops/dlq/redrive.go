@@ -61,6 +61,9 @@ func (o *Operation) redrive(ctx context.Context) error {
 	if err := r.settleIntents(); err != nil {
 		return err
 	}
+	if err := r.settleFiles(); err != nil {
+		return err
+	}
 	r.settleGroups()
 	keeping, enough := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
@@ -125,6 +128,7 @@ type redriver struct {
 	drySince   time.Time // of the first of the empties
 	agreed     bool      // the queue's own count says that nothing is visible
 	notBefore  time.Time // leases that we cannot use hold messages until then
+	unanswered int       // sends of this run that stay without an answer
 	over       bool
 	err        error
 }
@@ -168,6 +172,19 @@ func (r *redriver) settleIntents() error {
 			continue
 		}
 		lines = append(lines, line{Word: lineUnknown, ID: id, Code: "Interrupted", Why: "interrupted between sending and recording the answer"})
+	}
+	return r.record.write(lines...)
+}
+
+// settleFiles looks whether the file still has what the record says is in it. What is
+// not there is written again before it is deleted: somebody has moved the file away,
+// or a directory was cleared while the program was not running.
+func (r *redriver) settleFiles() error {
+	var lines []line
+	for _, id := range r.record.in(isSent) {
+		if f, ok := r.senders[r.record.entry(id).Target].(*fileSender); ok && !f.has(id) {
+			lines = append(lines, line{Word: lineUntaken, ID: id, Code: "File", Why: "the file does not have it any more"})
+		}
 	}
 	return r.record.write(lines...)
 }
@@ -327,6 +344,7 @@ func (r *redriver) reconcile() bool {
 		if st == isSent || r.plan.FIFO && pending[h.message.Group()] {
 			r.lost = append(r.lost, h)
 			delete(r.hand, id)
+			delete(r.barred, h.message.Group()) // as in groupLost
 			given++
 		}
 	}
@@ -371,7 +389,7 @@ func (r *redriver) takeBatch() []*held {
 		if r.plan.FIFO && r.groupLost(group, now) {
 			continue
 		}
-		if h.until.Sub(now) < r.margin() { // its lease is as good as over: it comes again
+		if !r.plan.FIFO && h.until.Sub(now) < r.margin() { // its lease is as good as over: it comes again
 			delete(r.hand, id)
 			r.absent(h.until)
 			continue
@@ -415,6 +433,7 @@ func (r *redriver) groupLost(group string, now time.Time) bool {
 			delete(r.hand, id)
 		}
 	}
+	delete(r.barred, group) // what barred it comes again too, in its place
 	return true
 }
 
@@ -457,7 +476,7 @@ func (r *redriver) release(batch []*held) {
 		switch {
 		case st == isDeleted:
 			delete(r.hand, h.message.ID)
-		case st == waiting: // not taken: it may be tried again
+		case st == waiting, st == intended: // not taken, or not tried: it may be tried again
 			if !r.stopped[h.message.Group()] {
 				r.ready = append([]string{h.message.ID}, r.ready...)
 			}
@@ -541,7 +560,9 @@ func (r *redriver) poll(ctx context.Context) ([]ops.Message, error) {
 		p := r.desk.explain("receive from "+r.plan.From.Name(), err)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.fails++
+		if r.fails == fails { // the receives of all workers that fail together are one failure
+			r.fails++
+		}
 		if p.Fault != ops.FaultThrottled && p.Fault != ops.FaultRefused { // the answer is lost, what it leased is hidden until then
 			r.absent(asked.Add(r.lease))
 		}
@@ -572,9 +593,9 @@ func (r *redriver) sort(messages []ops.Message) (drop []*held) {
 	var back []line
 	for _, m := range messages {
 		h := &held{message: m, until: m.Until}
-		st, member := r.record.stateOf(m.ID)
-		h.member = member
 		r.mu.Lock()
+		st, member := r.record.stateOf(m.ID) // under the lock: another worker may be done with it
+		h.member = member
 		before := r.hand[m.ID]
 		if before == nil {
 			r.empties, r.agreed = 0, false
@@ -625,12 +646,14 @@ func (r *redriver) process(ctx context.Context, batch []*held) error {
 	parcels := make([]parcel, len(batch))
 	intents := make([]line, len(batch))
 	doubt := make([]bool, len(batch)) // an earlier try may have been taken
+	r.mu.Lock()                       // a message that is handed out twice gets a new handle
 	for i, h := range batch {
 		st, _ := r.record.stateOf(h.message.ID)
 		doubt[i] = st == intended
 		parcels[i] = parcel{message: h.message, group: h.message.Group(), dedup: h.message.ID + "." + r.plan.ID}
 		intents[i] = line{Word: lineIntent, ID: h.message.ID, To: target}
 	}
+	r.mu.Unlock()
 	if err := r.record.write(intents...); err != nil {
 		return err
 	}
@@ -642,11 +665,16 @@ func (r *redriver) process(ctx context.Context, batch []*held) error {
 		return err
 	}
 	var done []*held
+	r.mu.Lock()
 	for i, h := range batch {
-		if receipts[i].fate == sent {
+		switch receipts[i].fate {
+		case sent:
 			done = append(done, h)
+		case unknown:
+			r.unanswered++
 		}
 	}
+	r.mu.Unlock()
 	if err := r.remove(ctx, done); err != nil {
 		return err
 	}
@@ -767,17 +795,20 @@ func (r *redriver) deliver(ctx context.Context, target int, parcels []parcel, do
 	return receipts, stop
 }
 
-// turn waits for the batch's place in the rate; false when the operation was stopped.
+// turn waits for the batch's place in the rate, and for the end of a pause; false when
+// the operation was stopped.
 func (r *redriver) turn(n int) bool {
 	r.mu.Lock()
 	pace := r.pace
 	r.mu.Unlock()
-	if pace == nil {
-		return true
+	if pace != nil {
+		now := r.now()
+		pace.SetLimitAt(now, rate.Limit(rampAt(now.Sub(r.began), r.plan.Pace.Rate)))
+		if !r.o.sleep(pace.ReserveN(now, n).DelayFrom(now)) {
+			return false
+		}
 	}
-	now := r.now()
-	pace.SetLimitAt(now, rate.Limit(rampAt(now.Sub(r.began), r.plan.Pace.Rate)))
-	return r.o.sleep(pace.ReserveN(now, n).DelayFrom(now))
+	return r.o.goes() // it was taken before a pause, a cancel or a halt that came meanwhile
 }
 
 // keep makes sure that the leases of a batch last, and leaves out what does not.
@@ -799,8 +830,9 @@ func (r *redriver) keep(ctx context.Context, batch []*held) []*held {
 	now = r.now()
 	return slices.DeleteFunc(slices.Clone(batch), func(h *held) bool {
 		lost := h.until.Sub(now) < r.margin()
-		if lost {
+		if lost && !r.plan.FIFO { // of a FIFO queue groupLost gives back its whole group
 			delete(r.hand, h.message.ID)
+			r.absent(h.until)
 		}
 		return lost
 	})

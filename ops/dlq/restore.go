@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kxops/ops"
@@ -219,6 +220,19 @@ func (t *transfer) flush(ctx context.Context) error {
 	}
 	if !t.o.goes() || !t.turn(len(batch)) {
 		return errEnough
+	}
+	all := batch
+	batch, err := t.certain(slices.Clone(batch))
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		if st, _ := t.record.stateOf(h.message.ID); st == isUnknown {
+			t.failed[h.message.Group()] = true
+		}
+	}
+	if len(batch) == 0 {
+		return nil
 	}
 	parcels, intents, doubt := make([]parcel, len(batch)), make([]line, len(batch)), make([]bool, len(batch))
 	for i, h := range batch {

@@ -125,6 +125,13 @@ func (s *fileSender) goOn(operation string) error {
 	return nil
 }
 
+// has reports whether a message is in the file.
+func (s *fileSender) has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[id] > 0
+}
+
 func (s *fileSender) batch() int       { return fileBatch }
 func (s *fileSender) repeatable() bool { return true }
 

@@ -1,0 +1,206 @@
+package dlq
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kxops/labs/sandbox"
+	"kxops/ops"
+	"kxops/ops/journal"
+)
+
+// The accidents in this file each cost a message, its order, or the truth about it,
+// before they were found by reading.
+
+// A computer that sleeps stops its monotonic clock, and a lease or SQS's window for
+// duplicates does not wait for it.
+func TestTheClockGoesOnWhileTheComputerSleeps(t *testing.T) {
+	d := New(Options{})
+	if s := d.o.Now().String(); strings.Contains(s, "m=") {
+		t.Errorf("%s is measured by a clock that stands still", s)
+	}
+}
+
+// A pause holds back the batches that wait for their turn in the rate, and so does a halt.
+func TestAPauseStopsBatchesThatWaitForTheirTurn(t *testing.T) {
+	s := newRedrive(t, 200, false, func(a *ops.Ask) { a.Pace = ops.Pace{Rate: 10, Workers: 8} })
+	o, err := s.desk.Start(t.Context(), s.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o.Progress().Sent < 30 && !o.Progress().State.Over() {
+		time.Sleep(time.Millisecond)
+	}
+	o.Pause()
+	before := o.Progress().Sent
+	for end := s.Now().Add(30 * time.Second); s.Now().Before(end); { // longer than all turns together
+		time.Sleep(time.Millisecond)
+	}
+	if after := o.Progress().Sent; after > before+20 { // 20: what was in the air
+		t.Errorf("%d sent when it was paused, %d half a minute later", before, after)
+	}
+	o.Continue()
+	if r := o.Wait(); r.Deleted != 200 || r.State != ops.Finished {
+		t.Errorf("%+v", r)
+	}
+}
+
+// What was sent before an interruption was not watched to the end: the next stage waits.
+func TestAResumedCanaryWatchesWhatWasSentBefore(t *testing.T) {
+	plan := ops.Plan{Pace: ops.Pace{Canary: true, CanaryWait: 60}, Manifest: make([]ops.Entry, 500)}
+	for done, want := range map[int]stage{
+		0:   {name: "canary: 1 of 500", messages: 1, watch: time.Minute},
+		1:   {name: "canary: 1 of 500", messages: 0, watch: time.Minute},
+		5:   {name: "canary: 11 of 500", messages: 6, watch: time.Minute},
+		111: {name: "canary: 111 of 500", messages: 0, watch: time.Minute},
+		112: {name: "all", messages: everything},
+	} {
+		if got := stagesOf(plan, counts{deleted: done})[0]; got != want {
+			t.Errorf("after %d: %+v, want %+v", done, got, want)
+		}
+	}
+}
+
+// The one message of the canary gets no answer: nothing is proven, and nothing goes on.
+func TestACanaryWithoutAnAnswerHalts(t *testing.T) {
+	s := newRedrive(t, 60, false, func(a *ops.Ask) { a.Pace = ops.Pace{Canary: true, CanaryWait: 1} })
+	s.strike(sandbox.ResetAfter, "SendMessageBatch", 100)
+	r := s.apply(s.plan)
+	if r.State != ops.Halted || len(r.UnknownIDs) != 1 || !strings.Contains(r.Note, "no answer") {
+		t.Errorf("%+v", r)
+	}
+	s.accounted(60, r)
+}
+
+// All workers' receives fail together, once: that is one failure and not six.
+func TestOneOutageDoesNotBreakARedrive(t *testing.T) {
+	s := newRedrive(t, 60, false, func(a *ops.Ask) { a.Pace = ops.Pace{Workers: 16} })
+	s.AddFault(sandbox.Fault{Kind: sandbox.Throttle, Service: "sqs", Operation: "ReceiveMessage", Until: s.Now().Add(3 * time.Second)})
+	if r := s.apply(s.plan); r.State != ops.Finished || r.Deleted != 60 {
+		t.Errorf("%+v %v", r, r.Problem)
+	}
+}
+
+// The archive was on a disk that is cleared at a restart: what is still in the queue
+// is written again before it is deleted.
+func TestAnArchiveThatIsGoneIsWrittenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "copy.jsonl")
+	s := newRedrive(t, 30, false, func(a *ops.Ask) { a.Verb, a.To, a.File = ops.Archive, "", path })
+	s.strike(sandbox.DeniedAction, "DeleteMessageBatch", 100)
+	r := s.apply(s.plan)
+	if r.State != ops.Broken || len(r.PendingIDs) == 0 {
+		t.Fatalf("%+v", r)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s.SetFaults()
+	s.changing(s.desk.o.Journal.Directory())
+	o, err := s.desk.Resume(t.Context(), s.plan.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r = o.Wait(); r.State != ops.Finished || r.Deleted != 30 {
+		t.Errorf("%+v", r)
+	}
+	n := 0
+	if _, _, err := readMessages(path, func(int, ops.Message) error { n++; return nil }); err != nil || n != 30 {
+		t.Errorf("%d of 30 are in the file: %v", n, err)
+	}
+}
+
+// leased makes a redriver whose hand holds messages of one FIFO group in order, each
+// with so much of its lease left.
+func leased(t *testing.T, left ...time.Duration) (*redriver, []*held) {
+	t.Helper()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	plan := ops.Plan{FIFO: true, To: []ops.Target{{Kind: ops.KindQueue}}}
+	var all []*held
+	for i, l := range left {
+		m := ops.Message{ID: string(rune('a' + i)), System: map[string]string{ops.GroupAttribute: "g"}}
+		plan.Manifest = append(plan.Manifest, ops.Entry{ID: m.ID, Group: "g"})
+		all = append(all, &held{message: m, until: now.Add(l), member: true})
+	}
+	r := &redriver{o: &Operation{}, desk: New(Options{Now: clock}), plan: plan, record: newRecord(nil, plan, clock), lease: time.Minute, senders: []sender{&queueSender{fifo: true}},
+		hand: map[string]*held{}, busy: map[string]bool{}, stopped: map[string]bool{}, barred: map[string]bool{}, inBatch: map[string]bool{}, budget: everything}
+	r.idle.L = &r.mu
+	r.o.desk, r.o.record = r.desk, r.record
+	for _, h := range all {
+		r.hand[h.message.ID], r.ready = h, append(r.ready, h.message.ID)
+	}
+	return r, all
+}
+
+// The second message of a group loses its lease while the first is being sent, and the
+// third does not: the third must not overtake it.
+func TestALostLeaseInABusyGroupIsNotOvertaken(t *testing.T) {
+	r, all := leased(t, time.Minute, time.Minute, time.Minute)
+	batch := r.takeBatch()
+	if len(batch) != 1 || batch[0] != all[0] {
+		t.Fatalf("%+v", batch)
+	}
+	all[1].until = r.now()
+	if more := r.takeBatch(); len(more) > 0 {
+		t.Fatalf("%+v beside the first of its group", more)
+	}
+	r.record.book(line{Word: lineIntent, ID: "a"})
+	r.record.book(line{Word: lineSent, ID: "a"})
+	r.record.book(line{Word: lineDeleted, ID: "a"})
+	r.release(batch)
+	if more := r.takeBatch(); len(more) > 0 || len(r.lost) != 2 {
+		t.Errorf("%d are sent, %d given back to come again in order", len(more), len(r.lost))
+	}
+}
+
+// The first of a group loses its lease while it waits for its turn.
+func TestALostLeaseInABatchIsNotOvertaken(t *testing.T) {
+	r, all := leased(t, time.Minute, time.Minute)
+	batch := r.takeBatch()
+	all[0].until = r.now()
+	sandboxed := newBench(t) // whose queue says no to every extension
+	r.desk.sqs = sandboxed.sqs
+	if kept := r.keep(context.Background(), batch); len(kept) > 0 {
+		t.Fatalf("%+v", kept)
+	}
+	r.release(batch)
+	if more := r.takeBatch(); len(more) > 0 || len(r.lost) != 2 {
+		t.Errorf("%d are sent, %d given back to come again in order", len(more), len(r.lost))
+	}
+}
+
+// A stranger bars a group only until all of the group comes again in its order.
+func TestWhatBarredAGroupComesAgainToo(t *testing.T) {
+	r, all := leased(t, time.Minute, time.Minute)
+	r.barred["g"] = true
+	all[0].until = r.now()
+	if more := r.takeBatch(); len(more) > 0 || r.barred["g"] {
+		t.Errorf("%d sent, barred %v", len(more), r.barred)
+	}
+}
+
+// A file is resumed inside the window for duplicates and held up until after it: what
+// is uncertain is named, not sent a second time, and nothing of its group overtakes it.
+func TestATransferHeldUpPastTheWindowSendsNothingAgain(t *testing.T) {
+	r, all := leased(t, time.Minute)
+	j, err := journal.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.record.log, err = j.Begin("late"); err != nil {
+		t.Fatal(err)
+	}
+	defer r.record.log.Close()
+	r.record.book(line{Word: lineIntent, ID: "a", At: r.now().Add(-ops.DedupWindow)})
+	file := &transfer{redriver: r, ordered: true, batch: all, groups: map[string]bool{}, failed: map[string]bool{}}
+	if err := file.flush(t.Context()); err != nil { // a send would crash: its sender has no desk
+		t.Fatal(err)
+	}
+	if st, _ := r.record.stateOf("a"); st != isUnknown || !file.failed["g"] {
+		t.Errorf("state %d, group held back: %v", st, file.failed["g"])
+	}
+}
