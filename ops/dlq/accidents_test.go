@@ -2,9 +2,12 @@ package dlq
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,4 +206,82 @@ func TestATransferHeldUpPastTheWindowSendsNothingAgain(t *testing.T) {
 	if st, _ := r.record.stateOf("a"); st != isUnknown || !file.failed["g"] {
 		t.Errorf("state %d, group held back: %v", st, file.failed["g"])
 	}
+}
+
+// Behind a message that is not in the plan nothing of its FIFO group is sent; what is
+// held for that reason is there, and is not called missing.
+func TestWhatIsBarredIsNotCalledMissing(t *testing.T) {
+	r, _ := leased(t, time.Minute)
+	j, err := journal.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.record.log, err = j.Begin("barred"); err != nil {
+		t.Fatal(err)
+	}
+	defer r.record.log.Close()
+	r.barred["g"] = true
+	if err := r.leaveGroups(); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.record.result(); len(got.MissingIDs) > 0 || len(got.Rejections) != 1 || got.Rejections[0].Code != "GroupBarred" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What a restore did not send is still in the file, and was never in the queue.
+func TestWhatARestoreLeavesIsInTheFile(t *testing.T) {
+	o := &Operation{plan: ops.Plan{Verb: ops.Restore, ID: "op", From: "arn:aws:sqs:eu-west-1:123456789012:a-dlq", File: "copy.jsonl"}}
+	r := ops.Result{Progress: ops.Progress{State: ops.Incomplete}, UnknownIDs: []string{"a"}, Rejections: []ops.Refusal{{Code: "TooLong"}}, MissingIDs: []string{"b"}}
+	next := o.next(r)
+	for _, said := range next {
+		if strings.Contains(said, "a-dlq") || strings.Contains(said, "not found") {
+			t.Errorf("%q", said)
+		}
+	}
+	if len(next) != 3 {
+		t.Errorf("%q", next)
+	}
+}
+
+// Leases of thousands of messages are extended side by side: one call after the other
+// would lose them faster than it keeps them.
+func TestLeasesOfManyAreExtendedSideBySide(t *testing.T) {
+	s := newRedrive(t, 300, false, func(a *ops.Ask) { a.Pace = ops.Pace{Workers: 8} })
+	air := &crowd{}
+	cfg := s.desk.o.Config.Copy()
+	cfg.HTTPClient = air
+	r := &redriver{o: &Operation{}, desk: New(Options{Config: cfg, Now: s.Now}), plan: s.plan, lease: time.Minute}
+	var all []*held
+	for range 300 {
+		all = append(all, &held{})
+	}
+	r.extend(t.Context(), all)
+	if most := air.most.Load(); most < 2 || most > leaseWorkers {
+		t.Errorf("%d calls at most in the air", most)
+	}
+}
+
+// crowd counts the requests that are in the air together, and refuses them when there
+// are two, or when nobody joins the first for a while.
+type crowd struct {
+	air, most  atomic.Int64
+	both       chan struct{}
+	once, open sync.Once
+}
+
+func (c *crowd) Do(*http.Request) (*http.Response, error) {
+	c.once.Do(func() { c.both = make(chan struct{}) })
+	n := c.air.Add(1)
+	defer c.air.Add(-1)
+	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	}
+	if n > 1 {
+		c.open.Do(func() { close(c.both) })
+	}
+	select {
+	case <-c.both:
+	case <-time.After(time.Second):
+	}
+	return nil, errDead
 }

@@ -378,6 +378,9 @@ func (o *Operation) next(r ops.Result) []string {
 	var out []string
 	say := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
 	from := o.plan.From.Name()
+	if copies(o.plan.Verb) { // the messages come from a file, and it keeps them
+		from = o.plan.File
+	}
 	if r.State == ops.Broken || len(r.PendingIDs) > 0 {
 		say("kxops dlq resume %s goes on where it stopped: what is recorded as sent is only deleted", o.plan.ID)
 	}
@@ -391,7 +394,11 @@ func (o *Operation) next(r ops.Result) []string {
 		say("%d were not taken and are still in %s: %s", n, from, r.Rejections[0].Code)
 	}
 	if n := len(r.MissingIDs); n > 0 && r.State != ops.Broken {
-		if r.State.Over() && (r.State == ops.Cancelled || r.State == ops.Halted) {
+		if copies(o.plan.Verb) && r.State == ops.Cancelled {
+			say("%d were not sent: kxops dlq resume %s sends them", n, o.plan.ID)
+		} else if copies(o.plan.Verb) {
+			say("%d were not sent: an earlier message of their group was not taken or is uncertain", n)
+		} else if r.State.Over() && (r.State == ops.Cancelled || r.State == ops.Halted) {
 			say("%d were not touched and are still in %s", n, from)
 		} else {
 			say("%d were not found: expired, deleted, or held by somebody else", n)

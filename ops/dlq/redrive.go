@@ -153,8 +153,12 @@ func (r *redriver) leaveGroups() error {
 	var lines []line
 	r.mu.Lock()
 	for _, id := range r.record.in(waiting) {
-		if it := r.record.entry(id); r.plan.FIFO && r.stopped[it.Group] {
+		switch it := r.record.entry(id); {
+		case !r.plan.FIFO:
+		case r.stopped[it.Group]:
 			lines = append(lines, line{Word: lineRejected, ID: id, Code: "GroupStopped", Why: "an earlier message of its group was not taken or is uncertain; it must not overtake it"})
+		case r.barred[it.Group] && !r.plan.Reorder && r.hand[id] != nil: // it is here, so it is not missing
+			lines = append(lines, line{Word: lineRejected, ID: id, Code: "GroupBarred", Why: "an earlier message of its group is not in the plan; it must not overtake it"})
 		}
 	}
 	r.mu.Unlock()
@@ -840,24 +844,39 @@ func (r *redriver) keep(ctx context.Context, batch []*held) []*held {
 
 // extend makes leases last a whole lease from now. What SQS does not extend is
 // taken as lost: the message is received again and recognised.
+//
+// Several calls are in the air: one after the other they would not keep up with what
+// can be held, and what is lost comes again and again.
 func (r *redriver) extend(ctx context.Context, batch []*held) {
+	var all sync.WaitGroup
+	slots := make(chan struct{}, leaseWorkers)
 	for part := range slices.Chunk(batch, ops.MaxBatchEntries) {
-		asked := r.now()
-		out, err := r.changeVisibility(ctx, part, r.lease)
-		r.mu.Lock()
-		if err == nil {
-			for _, e := range out.Successful {
-				if i, ok := indexOf(e.Id, len(part)); ok {
-					part[i].until = asked.Add(r.lease)
-				}
-			}
-			for _, e := range out.Failed {
-				if i, ok := indexOf(e.Id, len(part)); ok && e.SenderFault {
-					part[i].until = time.Time{}
-				}
-			}
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			r.extendOnce(ctx, part)
+		})
+	}
+	all.Wait()
+}
+
+func (r *redriver) extendOnce(ctx context.Context, part []*held) {
+	asked := r.now()
+	out, err := r.changeVisibility(ctx, part, r.lease)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range out.Successful {
+		if i, ok := indexOf(e.Id, len(part)); ok {
+			part[i].until = asked.Add(r.lease)
 		}
-		r.mu.Unlock()
+	}
+	for _, e := range out.Failed {
+		if i, ok := indexOf(e.Id, len(part)); ok && e.SenderFault {
+			part[i].until = time.Time{}
+		}
 	}
 }
 
