@@ -106,6 +106,15 @@ func (s *session) atQueue(ctx context.Context, name string) (*bench, error) {
 	return b, nil
 }
 
+// toLook opens the desk at a queue whose messages are to be received.
+func (s *session) toLook(ctx context.Context, name string) (*bench, error) {
+	b, err := s.atQueue(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.mayLook()
+}
+
 // leave gives back everything that is held and joins what went wrong with it to
 // the command's own error. The command's context may be over: that is why.
 func (b *bench) leave(err *error) {

@@ -118,7 +118,7 @@ type exportReport struct {
 }
 
 func (s *session) dlqExport(ctx context.Context, queue string, f lookFlags, sel selectionFlags, out string) (err error) {
-	b, err := s.atQueue(ctx, queue)
+	b, err := s.toLook(ctx, queue)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,8 @@ func newDlqEdit(s *session) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "edit QUEUE",
 		Short: "Correct one message in your editor, send it on, delete the original",
-		Long: `Opens the message in $VISUAL or $EDITOR: its attributes on top, its body below. What was
+		Long: `Opens the message in $VISUAL or $EDITOR, without either in vi (notepad on Windows), which
+needs a terminal: its attributes on top, its body below. What was
 changed is shown, then the plan; the original is archived before it is deleted, and
 the record keeps which message became which. The file for the editor can be read by
 you alone and is removed afterwards.
@@ -57,7 +58,7 @@ Exit codes: as "kxops dlq redrive"; 0 also when nothing was changed.`,
 			if f.id == "" {
 				return wrongUsage("--message-id ID is missing: one message is edited at a time")
 			}
-			if err := f.look.check(); err != nil {
+			if err := firstError(f.look.check(), s.hasEditor()); err != nil {
 				return err
 			}
 			return s.dlqEdit(c.Context(), args[0], f)
@@ -76,6 +77,9 @@ func (s *session) dlqEdit(ctx context.Context, queue string, f editFlags) (err e
 		return err
 	}
 	defer b.leave(&err)
+	if err := firstError(b.mayApply(f.change), b.mayLook()); err != nil {
+		return err
+	}
 	original, err := b.oneMessage(ctx, f.look, f.id)
 	if err != nil {
 		return err
@@ -160,11 +164,34 @@ func (b *bench) runEditor(ctx context.Context, path string) error {
 	return nil
 }
 
-func editor() string {
+// hasEditor refuses to open the system's own editor where there is no terminal for
+// it: it would wait for keys that nobody can press.
+func (s *session) hasEditor() error {
+	if chosenEditor() != "" {
+		return nil
+	}
+	_, in := isTerminal(s.In)
+	_, out := isTerminal(s.Out)
+	_, talk := isTerminal(s.Err)
+	if in && (out || talk) {
+		return nil
+	}
+	return refused("no terminal and no $EDITOR: there is nothing to edit the message with", "set EDITOR to a command that edits the file it is given")
+}
+
+// chosenEditor is what the person has set, "" for nothing.
+func chosenEditor() string {
 	for _, name := range []string{"VISUAL", "EDITOR"} {
 		if e := strings.TrimSpace(os.Getenv(name)); e != "" {
 			return e
 		}
+	}
+	return ""
+}
+
+func editor() string {
+	if e := chosenEditor(); e != "" {
+		return e
 	}
 	if runtime.GOOS == "windows" {
 		return "notepad"

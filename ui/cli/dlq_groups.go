@@ -38,7 +38,7 @@ Exit codes: 0 looked · 1 could not look · 2 wrong usage · 4 refused (--access
 }
 
 func (s *session) dlqGroups(ctx context.Context, name string, f lookFlags, sel selectionFlags) (err error) {
-	b, err := s.atQueue(ctx, name)
+	b, err := s.toLook(ctx, name)
 	if err != nil {
 		return err
 	}

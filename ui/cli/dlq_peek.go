@@ -55,7 +55,7 @@ Exit codes: 0 looked · 1 could not look · 2 wrong usage · 4 refused (--access
 }
 
 func (s *session) dlqPeek(ctx context.Context, name string, f lookFlags, sel selectionFlags, raw bool) (err error) {
-	b, err := s.atQueue(ctx, name)
+	b, err := s.toLook(ctx, name)
 	if err != nil {
 		return err
 	}

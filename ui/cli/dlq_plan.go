@@ -148,17 +148,21 @@ func refused(what, hint string) error { return &exitWith{code: exitRefused, what
 
 // carryOut shows a plan whole, asks, applies it and tells what became of it.
 func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) error {
-	only := b.dryRun || f.planOut != ""
+	only, blocked := b.planOnly(f), len(plan.Blockers) > 0 && !idle(plan)
 	if err := b.printPlan(plan, !only); err != nil {
 		return err
 	}
-	if f.planOut != "" && !b.dryRun {
+	if f.planOut != "" && !b.dryRun && !blocked {
 		if err := writePlan(f.planOut, plan); err != nil {
 			return err
 		}
 		b.say(fmt.Sprintf("the plan is in %s; `kxops --access change dlq %s %s --plan %s` applies it", f.planOut, commandOf(plan.Verb), plan.From.Name(), f.planOut))
 	}
 	switch {
+	case blocked && f.planOut != "" && !b.dryRun:
+		return refused("no plan was written, for it could not be applied: "+strings.Join(plan.Blockers, "; "), "")
+	case blocked:
+		return refused("not applied: "+strings.Join(plan.Blockers, "; "), "")
 	case only && f.detailed && !idle(plan):
 		return &exitWith{code: exitFindings}
 	case only:
@@ -166,8 +170,6 @@ func (b *bench) carryOut(ctx context.Context, plan ops.Plan, f changeFlags) erro
 	case idle(plan):
 		b.say("nothing to do: " + strings.Join(append(plan.Blockers, "no message is selected")[:1], ""))
 		return nil
-	case len(plan.Blockers) > 0:
-		return refused("not applied: "+strings.Join(plan.Blockers, "; "), "")
 	}
 	if err := b.mayChange(); err != nil {
 		return err
@@ -233,8 +235,8 @@ func (b *bench) sure(ctx context.Context, question string, yes ...string) error 
 	if b.yes {
 		return nil
 	}
-	if _, ok := isTerminal(b.In); !ok {
-		return refused("not applied: stdin is no terminal, so there is nobody to ask", "add --yes, or use --dry-run to see what would be done")
+	if err := b.somebodyToAsk(); err != nil {
+		return err
 	}
 	answer, err := b.ask(ctx, question)
 	if err != nil {
@@ -246,10 +248,39 @@ func (b *bench) sure(ctx context.Context, question string, yes ...string) error 
 	return nil
 }
 
+// somebodyToAsk refuses what has to be asked about where nobody can answer.
+func (s *session) somebodyToAsk() error {
+	if _, ok := isTerminal(s.In); !ok && !s.yes {
+		return refused("not applied: stdin is no terminal, so there is nobody to ask", "add --yes, or use --dry-run to see what would be done")
+	}
+	return nil
+}
+
+// planOnly reports whether the command ends with the plan.
+func (s *session) planOnly(f changeFlags) bool { return s.dryRun || f.planOut != "" }
+
+// mayApply refuses before anything is leased what would be refused at its end: a
+// change in a session that may not change, and one that nobody can say yes to.
+// What ends with the plan needs neither.
+func (b *bench) mayApply(f changeFlags) error {
+	if b.planOnly(f) {
+		return nil
+	}
+	return firstError(b.mayChange(), b.somebodyToAsk())
+}
+
+// mayLook refuses to receive messages where the session may only see numbers.
+func (b *bench) mayLook() error {
+	if have := b.account.cloud.Access(); have < cloud.Peek {
+		return refused(fmt.Sprintf("looking at messages needs access level peek, and this session has access level %s", have), "add --access peek if you mean it")
+	}
+	return nil
+}
+
 // mayChange refuses a change that the session's access level does not allow.
 func (b *bench) mayChange() error {
 	if have := b.account.cloud.Access(); have < cloud.Change {
-		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", have), "add --access change if you mean it")
+		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", have), "add --access change if you mean it; --dry-run shows the plan")
 	}
 	return nil
 }
@@ -321,6 +352,7 @@ func planTitle(p ops.Plan) string {
 
 func (p *printer) plan(x ops.Plan) {
 	p.line(p.paint("1", "plan "+x.ID+": "+planTitle(x)))
+	p.sentences("what stands against it", "1;31", x.Blockers)
 	width := len("messages ")
 	for _, f := range x.Facts {
 		width = max(width, text.Width(text.Clean(f.Name)))
@@ -353,7 +385,11 @@ func (p *printer) plan(x ops.Plan) {
 	for _, f := range x.Facts {
 		field(strings.ToLower(text.Clean(f.Name)), f.Value)
 	}
-	p.list("steps", len(x.Steps), func(i int) {
+	steps := len(x.Steps)
+	if idle(x) {
+		steps = 0
+	}
+	p.list("steps", steps, func(i int) {
 		p.folded(fmt.Sprintf("  %d. ", i+1), oneLine(x.Steps[i].Text))
 		if cmd := x.Steps[i].Command; cmd != "" {
 			p.b.WriteString("     " + text.Clean(cmd) + "\n") // never folded: it is to be copied
@@ -364,7 +400,6 @@ func (p *printer) plan(x ops.Plan) {
 		p.folded("  "+text.Clean(x.Changes[i].Name)+": ", oneLine(x.Changes[i].Value))
 	})
 	p.sentences("what cannot be undone", "", x.CannotUndo)
-	p.sentences("what stands against it", "1;31", x.Blockers)
 	p.line("sha256 " + x.Hash)
 }
 
@@ -461,5 +496,24 @@ func costText(x ops.Plan) string {
 	if x.ETA > 0 {
 		took = "about " + ops.Span(max(x.ETA, 1))
 	}
+	if watched := watchTime(x); watched > 0 {
+		took += " of sending, and up to " + ops.Span(watched) + " of watching for returns"
+	}
 	return fmt.Sprintf("%s, about %s, %s", took, countOf(x.Calls, "call"), dollars(x.USD))
+}
+
+// canaryStages are how many messages have to be there for each stage of a canary
+// to be one of its own: it sends 1, 10 and 100, each watched, if more follow.
+var canaryStages = []int{1, 11, 111}
+
+// watchTime is how long a plan watches for messages that come back, in seconds:
+// after each stage of its canary that applies, and at the end.
+func watchTime(x ops.Plan) float64 {
+	total := x.Pace.Watch
+	for _, n := range canaryStages {
+		if x.Pace.Canary && x.Messages() > n {
+			total += x.Pace.CanaryWait
+		}
+	}
+	return total
 }

@@ -62,7 +62,7 @@ the range: it works on the other records again. That is a change: it needs
 }
 
 func (s *session) dlqPointer(ctx context.Context, queue string, f pointerFlags) (err error) {
-	b, err := s.atQueue(ctx, queue)
+	b, err := s.toLook(ctx, queue)
 	if err != nil {
 		return err
 	}

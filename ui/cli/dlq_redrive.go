@@ -194,6 +194,9 @@ func (s *session) change(ctx context.Context, queue string, ask func(ops.Queue) 
 		return err
 	}
 	defer b.leave(&err)
+	if err := b.mayApply(f); err != nil {
+		return err
+	}
 	plan, err := b.desk.Plan(ctx, ask(b.queue), nil)
 	if err != nil {
 		return err
@@ -209,6 +212,9 @@ func (s *session) changeSelected(ctx context.Context, queue string, look lookFla
 		return err
 	}
 	defer b.leave(&err)
+	if err := firstError(b.mayApply(f), b.mayLook()); err != nil {
+		return err
+	}
 	pile, err := b.look(ctx, look)
 	if err != nil {
 		return err
@@ -235,5 +241,8 @@ func (s *session) applySaved(ctx context.Context, queue string, f changeFlags, v
 		return err
 	}
 	defer b.leave(&err)
+	if err := b.mayApply(f); err != nil {
+		return err
+	}
 	return b.carryOut(ctx, plan, f)
 }

@@ -119,8 +119,9 @@ type resultReport struct {
 	Rejected   int            `json:"rejected"`
 	Unknown    int            `json:"unknown"`
 	Returned   int            `json:"returned"`
-	Missing    int            `json:"missing"`
-	Moved      *float64       `json:"moved"` // native task: what SQS says, it lags
+	Missing    int            `json:"missing"`   // in the plan and not found: expired, or taken by somebody else
+	Untouched  int            `json:"untouched"` // not begun with, because it stopped before
+	Moved      *float64       `json:"moved"`     // native task: what SQS says, it lags
 	Depth      *float64       `json:"depth"`
 	Calls      int            `json:"calls"`
 	USD        float64        `json:"total_usd"`
@@ -129,20 +130,26 @@ type resultReport struct {
 	UnknownIDs []string       `json:"unknown_ids"`
 	Returns    []string       `json:"returned_ids"`
 	MissingIDs []string       `json:"missing_ids"`
+	LeftIDs    []string       `json:"untouched_ids"`
 	PendingIDs []string       `json:"delete_pending_ids"`
 	Next       []string       `json:"next"`
 	Problem    *problemReport `json:"problem"`
 }
 
 func newResultReport(r ops.Result, took time.Duration) resultReport {
-	return resultReport{
+	out := resultReport{
 		Schema: "kxops/result/v1", ID: r.ID, Verb: r.Verb, From: r.From, State: r.State, TookS: rounded(took.Seconds()),
 		Total: r.Total, Sent: r.Sent, Deleted: r.Deleted, Pending: r.Pending, Rejected: r.Rejected, Unknown: r.Unknown,
 		Returned: r.Returned, Missing: r.Missing, Moved: number(r.Moved), Depth: number(r.Depth), Calls: r.Calls, USD: r.USD,
 		Note: oneLine(r.Note), Rejections: append([]ops.Refusal{}, r.Rejections...), UnknownIDs: sorted(r.UnknownIDs),
 		Returns: sorted(r.ReturnedIDs), MissingIDs: sorted(r.MissingIDs), PendingIDs: sorted(r.PendingIDs),
-		Next: append([]string{}, r.Next...), Problem: newProblemReport(r.Problem),
+		Next: append([]string{}, r.Next...), Problem: newProblemReport(r.Problem), LeftIDs: []string{},
 	}
+	if r.State != ops.Finished && r.State != ops.Incomplete { // it did not look for everything
+		out.Untouched, out.LeftIDs = out.Missing, out.MissingIDs
+		out.Missing, out.MissingIDs = 0, []string{}
+	}
+	return out
 }
 
 func sorted(ids []string) []string {
@@ -197,11 +204,8 @@ func (p *printer) result(r resultReport) {
 	count("rejected", r.Rejected, "still where they were")
 	count("unknown", r.Unknown, "no answer came: they are still where they were, and may also have arrived")
 	count("returned", r.Returned, "failed again and came back")
-	if r.State == ops.Cancelled || r.State == ops.Halted {
-		count("left", r.Missing, "not begun with: still in "+named(r.From.Name()))
-	} else {
-		count("missing", r.Missing, "in the plan and not found: expired, or taken by somebody else")
-	}
+	count("left", r.Untouched, "not begun with: still "+leftIn(r))
+	count("missing", r.Missing, "in the plan and not found: expired, or taken by somebody else")
 	if r.Note != "" {
 		p.folded("  ", r.Note)
 	}
@@ -212,8 +216,17 @@ func (p *printer) result(r resultReport) {
 	p.ids("unknown", r.UnknownIDs)
 	p.ids("returned", r.Returns)
 	p.ids("missing", r.MissingIDs)
+	p.ids("not begun with", r.LeftIDs)
 	p.ids("pending", r.PendingIDs)
 	p.sentences("next", "", r.Next)
+}
+
+// leftIn is where the messages are that were not begun with.
+func leftIn(r resultReport) string {
+	if r.Verb == ops.Restore || r.Verb == ops.Import {
+		return "only in the file"
+	}
+	return "in " + named(r.From.Name())
 }
 
 func countPtr(v *float64) string {

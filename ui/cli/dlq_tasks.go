@@ -323,12 +323,43 @@ there already; SQS takes up to 15 minutes for it. Needs --access change.`,
 			if days < 1 || days > 14 {
 				return wrongUsage("--days must be 1 to 14")
 			}
-			return s.change(c.Context(), args[0], func(q ops.Queue) ops.Ask {
-				return ops.Ask{Verb: ops.Retention, Queue: q.ARN, Keep: time.Duration(days) * 24 * time.Hour, Reason: s.reason}
-			}, change)
+			return s.dlqRetention(c.Context(), args[0], time.Duration(days)*24*time.Hour, change)
 		},
 	}
 	c.Flags().IntVar(&days, "days", 14, "1 to 14")
 	change.register(c, false)
 	return c
+}
+
+// dlqRetention changes how long a queue keeps messages. That it does so already is
+// an answer, and no refusal.
+func (s *session) dlqRetention(ctx context.Context, queue string, keep time.Duration, f changeFlags) (err error) {
+	b, err := s.atQueue(ctx, queue)
+	if err != nil {
+		return err
+	}
+	defer b.leave(&err)
+	if b.queue.Retention == keep {
+		return b.keepsAlready(keep)
+	}
+	if err := b.mayApply(f); err != nil {
+		return err
+	}
+	plan, err := b.desk.Plan(ctx, ops.Ask{Verb: ops.Retention, Queue: b.queue.ARN, Keep: keep, Reason: s.reason}, nil)
+	if err != nil {
+		return err
+	}
+	return b.carryOut(ctx, plan, f)
+}
+
+func (b *bench) keepsAlready(keep time.Duration) error {
+	if b.json() {
+		return b.printJSON(struct {
+			Schema  string  `json:"schema"`
+			Queue   ops.ARN `json:"queue"`
+			KeepsS  float64 `json:"retention_s"`
+			Changed bool    `json:"changed"`
+		}{"kxops/retention/v1", b.queue.ARN, keep.Seconds(), false})
+	}
+	return b.printText(fmt.Sprintf("%s keeps messages for %s already\n", named(b.queue.Name), ops.Span(keep.Seconds())))
 }

@@ -90,12 +90,14 @@ func TestPlanText(t *testing.T) {
 	var p printer
 	p.plan(plan)
 	want := `plan 20261123-020000-abcdef: redrive
+what stands against it
+  - a move task is running
   account   123456789012 prod · eu-west-1 · by jo@host
   queue     orders-dlq (standard)
   to        queue orders: 2 messages
   messages  2: cause Timeout-4c1e
   pace      50 messages a second; canary of 1, 10, 100 first, 30s each, halts above 5 % returned
-  takes     about 1s, about 5 calls, under $0.0001
+  takes     about 1s of sending, and up to 30s of watching for returns, about 5 calls, under $0.0001
   because   ticket 7
   consumer  orders-worker, enabled
 steps
@@ -108,8 +110,6 @@ what changes in the messages
   MessageId: a new one
 what cannot be undone
   - a sent message cannot be called back
-what stands against it
-  - a move task is running
 sha256 ` + plan.Hash + "\n"
 	if d := cmp.Diff(want, p.b.String()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
@@ -219,6 +219,48 @@ next
 `
 	if d := cmp.Diff(want, p.b.String()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// What an operation did not begin with, because it stopped before, is not called
+// missing: it was not looked for.
+func TestWhatWasNotBegunWith(t *testing.T) {
+	for _, state := range []ops.RunState{ops.Halted, ops.Cancelled, ops.Broken} {
+		r := newResultReport(ops.Result{
+			Progress:   ops.Progress{ID: "op-1", Verb: ops.Redrive, From: "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", State: state, Total: 2, Missing: 2},
+			MissingIDs: []string{"m2", "m1"},
+		}, time.Second)
+		if r.Missing != 0 || len(r.MissingIDs) != 0 || r.Untouched != 2 || !cmp.Equal(r.LeftIDs, []string{"m1", "m2"}) {
+			t.Errorf("%s: %d missing %v, %d untouched %v", state, r.Missing, r.MissingIDs, r.Untouched, r.LeftIDs)
+		}
+		var p printer
+		p.result(r)
+		if got := p.b.String(); !strings.Contains(got, "  left      2  not begun with: still in orders-dlq\nnot begun with\n  m1\n  m2\n") {
+			t.Errorf("%s:\n%s", state, got)
+		}
+	}
+}
+
+// The time a plan takes has in it how long it watches: after each stage of the
+// canary that is one of its own, and at the end.
+func TestWatchTime(t *testing.T) {
+	for n, want := range map[int]float64{1: 5, 2: 35, 11: 35, 12: 65, 111: 65, 112: 95} {
+		plan := ops.Plan{Manifest: make([]ops.Entry, n), Pace: ops.Pace{Canary: true, CanaryWait: 30, Watch: 5}}
+		if got := watchTime(plan); got != want {
+			t.Errorf("%d messages are watched for %v s, want %v", n, got, want)
+		}
+	}
+	if got := watchTime(ops.Plan{Manifest: make([]ops.Entry, 200), Pace: ops.Pace{CanaryWait: 30}}); got != 0 {
+		t.Errorf("without a canary %v s", got)
+	}
+}
+
+// A plan about no message has no steps to take.
+func TestIdlePlanHasNoSteps(t *testing.T) {
+	var p printer
+	p.plan(ops.Plan{Verb: ops.Redrive, Steps: []ops.Step{{Text: "lease 0 messages"}}})
+	if got := p.b.String(); strings.Contains(got, "steps") {
+		t.Error(got)
 	}
 }
 

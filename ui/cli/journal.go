@@ -128,7 +128,7 @@ func (s *session) printPast(j *journal.Journal, id string) error {
 	if err != nil {
 		return err
 	}
-	took := past.Last.Sub(past.Plan.Created)
+	took := past.Last.Sub(past.Result.Started)
 	r := operationReport{"kxops/operation/v1", past.Ended, when(past.Last), oneLine(past.Notice), []ops.ARN{}, newResultReport(past.Result, took)}
 	for _, t := range past.Plan.To {
 		r.Targets = append(r.Targets, t.ARN)
@@ -138,7 +138,11 @@ func (s *session) printPast(j *journal.Journal, id string) error {
 		return s.printLine(r)
 	}
 	p := s.paper()
-	p.result(r.resultReport)
+	shown := r.resultReport
+	if !past.Ended { // nothing in the record says that an error stopped it
+		shown.State = "not finished"
+	}
+	p.result(shown)
 	if !past.Ended {
 		p.folded("  ", "it has no end: it runs, or was interrupted; `kxops dlq resume` lists what can be finished")
 	}
