@@ -95,31 +95,57 @@ func (d *Desk) describeFunction(ctx context.Context, c consumer) (consumer, erro
 
 // failures is when the letters of one target failed.
 type failures struct {
-	// sent is when the newest letter was first sent: it failed after that, whatever else is known.
+	// sent is when the newest letter that a policy moved was first sent: it failed
+	// after that, whatever else is known.
 	sent time.Time
 	// last is the newest failure: stated by a letter, or estimated from the sending
 	// time and the tries that its queue's policy gives.
-	last time.Time
+	last      time.Time
+	estimated bool // last is an estimate, and the earliest that it can be
+	kin       bool // the newest is no letter of the plan, but one of the same cause
+	unknown   int  // letters of which nothing is known: put back here by a restore
 }
 
+// known reports whether there is anything to compare with.
+func (f failures) known() bool { return !f.sent.IsZero() || !f.last.IsZero() }
+
 // verdict says whether a fix can be out, as one sentence, and whether that is
-// reassuring. "" when nothing can be compared.
+// reassuring. "" when it is not known when the consumer was changed.
 func (f failures) verdict(c consumer, now time.Time) (sentence string, good bool) {
-	if c.modified.IsZero() || f.sent.IsZero() && f.last.IsZero() {
+	if c.modified.IsZero() {
 		return "", false
 	}
 	changed := fmt.Sprintf("%s was last changed %s ago", c.name(), span(now.Sub(c.modified)))
+	if !f.known() {
+		return changed + "; it is not known when these messages failed, so nothing says whether that is after it", false
+	}
+	newest := "the newest failure"
+	if f.kin {
+		newest += " of the same cause"
+	}
 	switch {
 	case !f.last.IsZero() && c.modified.After(f.last):
-		return fmt.Sprintf("%s, after the newest failure (%s ago)", changed, span(now.Sub(f.last))), true
+		return fmt.Sprintf("%s, after %s (%s ago)%s", changed, newest, span(now.Sub(f.last)), f.doubt()), true
 	case f.sent.IsZero() || c.modified.Before(f.sent):
-		newest := f.last
-		if newest.IsZero() {
-			newest = f.sent
+		at := f.last
+		if at.IsZero() {
+			at = f.sent
 		}
-		return fmt.Sprintf("%s, before the newest failure (%s ago): nothing suggests a fix", changed, span(now.Sub(newest))), false
+		return fmt.Sprintf("%s, before %s (%s ago): nothing suggests a fix", changed, newest, span(now.Sub(at))), false
 	}
 	return fmt.Sprintf("%s, while the newest of these letters were still tried: they may have failed on the new code too", changed), false
+}
+
+// doubt is what makes a reassuring verdict less so.
+func (f failures) doubt() string {
+	var s string
+	if f.estimated {
+		s = "; that time is an estimate from the tries of its queue, and behind a backlog it failed later"
+	}
+	if f.unknown > 0 {
+		s += fmt.Sprintf("; of %s it is not known when they failed", count(f.unknown, "other message"))
+	}
+	return s
 }
 
 // Producer is what puts dead letters into a queue, and where they would go back to.

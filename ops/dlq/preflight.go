@@ -42,7 +42,9 @@ func (d *Desk) preflight(ctx context.Context, plan *ops.Plan, messages func(yiel
 	if plan.Seen == nil {
 		plan.Seen = map[ops.ARN]map[string]string{}
 	}
+	f.findPutBack(limited)
 	f.weigh(messages)
+	f.weighKin()
 	f.checkFrom(limited)
 	for i := range plan.To {
 		f.checkTarget(limited, i)
@@ -77,6 +79,7 @@ type flight struct {
 	ranges                                       []ops.Pointer
 	seenRange                                    map[string]bool
 	sequences                                    map[string]string // FIFO: sequence number by message id
+	putBack                                      map[string]bool   // ids that a restore or import of this machine gave
 }
 
 // cargo is what goes to one target.
@@ -86,6 +89,7 @@ type cargo struct {
 	grouped  int   // with a MessageGroupId
 	failures failures
 	tried    time.Time // when the newest was sent whose tries a queue's policy counted
+	triedKin bool      // … which is not of the plan
 }
 
 func (f *flight) block(format string, a ...any) { add(&f.plan.Blockers, fmt.Sprintf(format, a...)) }
@@ -128,7 +132,7 @@ func (f *flight) weigh(messages func(yield func(ops.Message) bool)) {
 	for m := range messages {
 		f.total++
 		if i := target[m.ID]; i < len(f.targets) {
-			f.targets[i].load(m)
+			f.targets[i].load(m, f.putBack[m.ID])
 		}
 		f.weighOne(m)
 	}
@@ -177,28 +181,37 @@ func (f *flight) weighOne(m ops.Message) {
 	}
 }
 
-// load adds a message. When it failed is what it says itself; one that a redrive
-// policy moved failed some time after its sending (checkReturn estimates when); any
-// other was sent here by who gave up, so its sending is the failure.
-func (c *cargo) load(m ops.Message) {
+// load adds a message.
+func (c *cargo) load(m ops.Message, putBack bool) {
 	c.count++
 	c.sizes = append(c.sizes, m.Size())
 	if m.Group() != "" {
 		c.grouped++
 	}
-	sent, stated := m.Sent(), statedFailure(m)
-	if sent.After(c.failures.sent) {
-		c.failures.sent = sent
-	}
+	c.failed(m.Sent(), statedFailure(m), m.Source() != "", putBack, false)
+}
+
+// failed takes one letter as evidence of when things failed. When it failed is what
+// it says itself; one that a redrive policy moved failed some time after its sending
+// (checkReturn estimates when); one that a restore put back failed at a time that
+// nothing tells; any other was sent here by who gave up, so its sending is the failure.
+func (c *cargo) failed(sent, stated time.Time, moved, putBack, kin bool) {
+	f := &c.failures
 	switch {
 	case !stated.IsZero():
-	case m.Source() == "":
+	case putBack:
+		f.unknown++
+		return
+	case !moved:
 		stated = sent
 	case sent.After(c.tried):
-		c.tried = sent
+		c.tried, c.triedKin = sent, kin
 	}
-	if stated.After(c.failures.last) {
-		c.failures.last = stated
+	if moved && sent.After(f.sent) {
+		f.sent = sent
+	}
+	if stated.After(f.last) {
+		f.last, f.kin = stated, kin
 	}
 }
 
@@ -208,6 +221,76 @@ func statedFailure(m ops.Message) time.Time {
 		return failure.At
 	}
 	return time.Time{}
+}
+
+// gated are the verbs that ask whether a fix is out.
+func (f *flight) gated() bool {
+	switch f.plan.Verb {
+	case ops.Redrive, ops.Edit, ops.Move:
+		return true
+	}
+	return false
+}
+
+// findPutBack finds the messages that a restore or an import sent into this queue:
+// their sending time is that of the restore.
+func (f *flight) findPutBack(ctx context.Context) {
+	if !f.gated() {
+		return
+	}
+	f.putBack = map[string]bool{}
+	notice, err := f.d.fills(ctx, f.plan.From, func(_ string, r *record) {
+		for id := range r.byNew {
+			f.putBack[id] = true
+		}
+	})
+	switch {
+	case err != nil:
+		f.unknown("which messages a restore put here", err)
+	case notice != "":
+		f.fact("Restored", "which messages a restore put here is not known for certain: %s", notice)
+	}
+}
+
+// weighKin adds what the rest of the pile tells about when the same causes failed: an
+// old letter that is chosen alone says little while newer ones of its cause come in.
+// A plan about the whole queue has no messages of its own: all of the pile tells.
+func (f *flight) weighKin() {
+	pile := f.d.Pile(f.plan.From)
+	if pile == nil || len(f.plan.To) == 0 || !f.gated() {
+		return
+	}
+	chosen := make(map[string]bool, len(f.plan.Manifest))
+	for _, e := range f.plan.Manifest {
+		chosen[e.ID] = true
+	}
+	letters, causes := pile.Letters(), map[string]bool{}
+	for i := range letters {
+		if c := letters[i].Cause; c != nil && (len(chosen) == 0 || chosen[letters[i].ID]) {
+			causes[c.Key] = true
+		}
+	}
+	for i := range letters {
+		l := &letters[i]
+		if l.Cause == nil || !causes[l.Cause.Key] || chosen[l.ID] {
+			continue
+		}
+		if at := f.targetOf(l); at >= 0 {
+			unknown := f.targets[at].failures.unknown
+			f.targets[at].failed(l.Sent, l.Failed, l.Source != "", f.putBack[l.ID], len(chosen) > 0)
+			if len(chosen) > 0 { // which are not of the plan need no excuse
+				f.targets[at].failures.unknown = unknown
+			}
+		}
+	}
+}
+
+// targetOf is where a letter that is not in the plan would go, -1 for elsewhere.
+func (f *flight) targetOf(l *ops.Letter) int {
+	if len(f.plan.To) == 1 {
+		return 0
+	}
+	return slices.IndexFunc(f.plan.To, func(t ops.Target) bool { return t.ARN != "" && t.ARN == l.Source })
 }
 
 // sendable reports whether SQS takes the text: tab, line feed, carriage return and
@@ -545,7 +628,7 @@ func (c *cargo) estimate(lastTry time.Duration, now time.Time) {
 		at = now
 	}
 	if at.After(c.failures.last) {
-		c.failures.last = at
+		c.failures.last, c.failures.kin, c.failures.estimated = at, c.triedKin, true
 	}
 }
 
@@ -606,9 +689,7 @@ func (f *flight) checkFunction(ctx context.Context, t ops.Target) {
 
 // checkConsumers is the "is the fix out?" gate.
 func (f *flight) checkConsumers(ctx context.Context, t ops.Target, c *cargo) {
-	switch f.plan.Verb {
-	case ops.Redrive, ops.Edit, ops.Move:
-	default:
+	if !f.gated() {
 		return
 	}
 	found, err := f.d.consumersOf(ctx, t)
@@ -625,6 +706,8 @@ func (f *flight) checkConsumers(ctx context.Context, t ops.Target, c *cargo) {
 		sentence, good := c.failures.verdict(x, f.now)
 		switch {
 		case sentence == "":
+		case !c.failures.known():
+			f.warn("%s", sentence)
 		case good:
 			f.fact("Fix", "%s", sentence)
 		default:

@@ -562,7 +562,7 @@ func TestVerdictOnTheFix(t *testing.T) {
 		{ago(4), ago(9), time.Time{}, "they may have failed on the new code too", false},
 		{ago(7), time.Time{}, ago(6), "nothing suggests a fix", false},
 		{time.Time{}, ago(9), ago(6), "", false},
-		{ago(7), time.Time{}, time.Time{}, "", false},
+		{ago(7), time.Time{}, time.Time{}, "it is not known when these messages failed", false},
 	} {
 		got, good := failures{sent: c.sent, last: c.last}.verdict(consumer{function: "arn:aws:lambda:eu-west-1:1:function:worker:live", version: "12", modified: c.modified}, now)
 		if good != c.good || !strings.Contains(got, c.want) || (got == "") != (c.want == "") || got != "" && !strings.HasPrefix(got, "worker:live (version 12) was last changed") {
