@@ -24,14 +24,26 @@ func lookActions() []Action {
 		move("next", "next", "Chooses the next resource that can be opened, the next pane of a triage, the next layer of a message.", nextLink, "tab"),
 		move("previous", "previous", "Chooses the one before.", prevLink, "shift+tab"),
 		{
-			ID: "open", Keys: []string{"enter", "right", "l"}, Title: "open",
+			ID: "open", Keys: []string{"enter"}, Title: "open",
 			Help:    "Opens the resource under the cursor.",
 			Enabled: selectedOpens,
 			Run:     func(a *App, _ string) tea.Cmd { return a.openSelected() },
 		},
 		{
-			ID: "back", Keys: []string{"esc", "left", "h", "backspace"}, Title: "back",
-			Help:    "Goes back: removes marks, then the filter, then leaves the screen. Never quits.",
+			ID: "right", Keys: []string{"right", "l"}, Title: "right",
+			Help:    "Goes to the pane on the right of a triage; elsewhere it opens.",
+			Enabled: opensRight,
+			Run:     func(a *App, _ string) tea.Cmd { return a.sideways(1, (*App).openSelected) },
+		},
+		{
+			ID: "left", Keys: []string{"left", "h"}, Title: "left",
+			Help:    "Goes to the pane on the left of a triage; elsewhere it goes back.",
+			Enabled: backLeft,
+			Run:     func(a *App, _ string) tea.Cmd { return a.sideways(-1, (*App).back) },
+		},
+		{
+			ID: "back", Keys: []string{"esc", "backspace"}, Title: "back",
+			Help:    "Goes back one step: removes the marks, then the filter, then goes to the pane on the left (triage), then leaves the screen. Never quits.",
 			Enabled: somethingToUndo,
 			Run:     func(a *App, _ string) tea.Cmd { return a.back() },
 		},
@@ -235,6 +247,37 @@ func selectedOpens(a *App) (bool, string) {
 		return false, "this is it; tab chooses a linked resource"
 	}
 	return true, ""
+}
+
+// sider is a screen of several panes beside each other.
+type sider interface {
+	Side(step int) (moved bool)
+}
+
+// sideways goes to the pane beside; a screen of one pane does what it does instead.
+func (a *App) sideways(step int, instead func(*App) tea.Cmd) tea.Cmd {
+	s, ok := a.top().(sider)
+	if !ok {
+		return instead(a)
+	}
+	if !s.Side(step) && step < 0 {
+		a.say("this is the first pane; " + a.keyOf("back") + " leaves")
+	}
+	return nil
+}
+
+func opensRight(a *App) (bool, string) {
+	if _, ok := a.top().(sider); ok {
+		return true, ""
+	}
+	return selectedOpens(a)
+}
+
+func backLeft(a *App) (bool, string) {
+	if _, ok := a.top().(sider); ok {
+		return true, ""
+	}
+	return somethingToUndo(a)
 }
 
 func somethingToUndo(a *App) (bool, string) {

@@ -106,6 +106,10 @@ func letterActions() []Action {
 			Enabled: canPlanQueue,
 			Run: func(a *App, _ string) tea.Cmd {
 				q := a.queueOf()
+				if q.Retention >= ops.MaxRetention {
+					a.say(q.ARN.Name() + " keeps messages for " + ops.Span(q.Retention.Seconds()) + " already, the most there is")
+					return nil
+				}
 				return a.planFor(a.work.desk, ops.Ask{Verb: ops.Retention, Queue: q.ARN, Keep: ops.MaxRetention}, "")
 			},
 		},
@@ -129,7 +133,7 @@ func letterActions() []Action {
 		{
 			ID: "tasks", Keys: []string{"N"}, Title: "move tasks",
 			Help:    "Shows SQS's own move tasks of the queue: both counters, the reason of a failure.",
-			Enabled: canPlanQueue,
+			Enabled: onDeskQueue,
 			Run:     func(a *App, _ string) tea.Cmd { return a.open(newTasks(a.work.desk, a.queueOf())) },
 		},
 		{
@@ -365,6 +369,9 @@ func canPlan(a *App) (bool, string) {
 	if ok, why := onLetters(a); !ok {
 		return false, why
 	}
+	if ok, why := a.atRest(a.triage().arn); !ok {
+		return false, why
+	}
 	if which, _ := a.triage().chosen(); which.Empty() {
 		return false, "nothing is chosen"
 	}
@@ -372,10 +379,26 @@ func canPlan(a *App) (bool, string) {
 }
 
 func canPlanQueue(a *App) (bool, string) {
+	if ok, why := onDeskQueue(a); !ok {
+		return false, why
+	}
+	return a.atRest(a.queueOf().ARN)
+}
+
+func onDeskQueue(a *App) (bool, string) {
 	if ok, why := a.deskReady(); !ok {
 		return false, why
 	}
 	return a.queueOf() != nil, "only on a dead-letter queue"
+}
+
+// atRest: while an operation changes a queue a second one would plan with letters
+// that are on their way.
+func (a *App) atRest(queue ops.ARN) (bool, string) {
+	if r := a.work.runOn(queue); r != nil {
+		return false, "operation " + r.progress.ID + " is running on " + queue.Name() + "; " + a.keyOf("operations") + " shows it"
+	}
+	return true, ""
 }
 
 // askArchive asks for the file before it plans.

@@ -411,7 +411,7 @@ func (a *App) draw() string {
 		c.End()
 		return c.String()
 	}
-	l := light{theme: a.theme, now: a.now(), ascii: c.ASCII, keys: a.keys}
+	l := light{theme: a.theme, now: a.now(), ascii: c.ASCII, keys: a.keys, demo: a.opts.Demo != ""}
 	a.drawHeader(c, l)
 	below := a.below()
 	if a.dialog != nil {

@@ -25,7 +25,7 @@ func planned(t *testing.T, d *deskOfValues) *console {
 func TestAPlanIsShownWhole(t *testing.T) {
 	d := sampleDesk()
 	c := planned(t, d)
-	c.sees("REDRIVE ORDERS-FAILED", "shop 123456789012", "region eu-west-1", "queue orders", "31 messages", "at most 50 messages a second, a canary first",
+	c.sees("redrive orders-failed", "shop 123456789012, region eu-west-1", "queue orders, 31 messages", "at most 50 messages a second, a canary first",
 		"about 12s", "the fix may be out", "is not taken back", "MessageId", "aws sqs send-message-batch", "20261122-143000-0001", "sha256")
 	if got := d.asks[0]; got.Verb != ops.Redrive || got.Select.Cause != "orders-OrderPlaced-77d0" || !got.Pace.Canary {
 		t.Errorf("asked for %+v", got)
@@ -49,7 +49,7 @@ func TestReadOnlyUntilUnlocked(t *testing.T) {
 	if len(d.started) != 1 {
 		t.Fatal("it was not started")
 	}
-	c.sees("redrive of orders-failed", "canary 1 of 31", "kxops dlq resume 20261122-143000-0001")
+	c.sees("redrive of orders-failed", "canary 1 of 31", "kxops --access change dlq resume 20261122-143000-0001")
 }
 
 func TestAProtectedAccountWantsItsNameTyped(t *testing.T) {
@@ -114,7 +114,7 @@ func TestTheDefaultIsNo(t *testing.T) {
 		t.Fatal("enter started it")
 	}
 	c.press("n")
-	c.seesNot("REDRIVE ORDERS-FAILED")
+	c.seesNot("steps, and the aws-cli")
 	c.sees("4 groups")
 }
 
@@ -143,7 +143,8 @@ func TestBlockersStop(t *testing.T) {
 	d.blockers = []string{"a move task is running"}
 	c := planned(t, d)
 	c.press("U", "y")
-	c.sees("BLOCKED         a move task is running", "blocked: a move task is running")
+	c.sees("BLOCKED         a move task is running", "this plan is blocked: a move task is running")
+	c.press("up") // the note goes
 	if len(d.started) != 0 {
 		t.Error("a blocked plan was started")
 	}
@@ -203,7 +204,7 @@ func TestAnOperationOutlivesItsScreen(t *testing.T) {
 	c.press("enter")
 	c.sees("canary 10 of 31")
 	c.press("c")
-	c.sees("CANCEL REDRIVE OF ORDERS-FAILED?")
+	c.sees("cancel redrive of orders-failed?")
 	c.press("y")
 	c.sample()
 	c.sees("CANCELLED")
@@ -232,9 +233,9 @@ func TestQuittingWhileSomethingRunsAsks(t *testing.T) {
 	c := planned(t, d)
 	c.press("U", "y")
 	c.press("q")
-	c.sees("QUIT WHILE SOMETHING RUNS?", "kxops dlq resume 20261122-143000-0001", "esc stay")
+	c.sees("quit while something runs?", "kxops --access change dlq resume 20261122-143000-0001", "esc stay")
 	c.press("esc")
-	c.seesNot("QUIT WHILE")
+	c.seesNot("quit while")
 	c.press("q")
 	_, cmd := c.app.Update(keyPress("y"))
 	if cmd != nil {
@@ -262,7 +263,7 @@ func TestInterruptedOperationsAreToldAndResumed(t *testing.T) {
 	c.press("enter")
 	c.sees("resume: this session is read-only")
 	c.press("U", "enter")
-	c.sees("RESUME REDRIVE OF ORDERS-FAILED?", "31, of them 20 sent and 18 deleted", "3 sends without an answer")
+	c.sees("resume redrive of orders-failed?", "31, of them 20 sent and 18 deleted", "3 sends without an answer")
 	c.press("y")
 	if !slices.Equal(d.resumed, []string{"20261121-090000-ab12"}) {
 		t.Fatalf("resumed %v", d.resumed)
@@ -271,11 +272,122 @@ func TestInterruptedOperationsAreToldAndResumed(t *testing.T) {
 	c.seesNot("interrupted")
 }
 
+func TestWhileAnOperationRunsNothingElseIsPlanned(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "y", "esc")
+	d.op.set(func(p *ops.Progress) { p.Sent, p.Deleted = 11, 11 })
+	c.sample()
+	c.sees("redrive running 35%, 11 of 31 sent", "31 letters")
+	asked := len(d.asks)
+	for _, key := range []string{"d", "X", "M", "K"} {
+		c.press(key)
+		c.sees("operation 20261122-143000-0001 is running on orders-failed; O shows it")
+	}
+	if len(d.asks) != asked || len(d.started) != 1 {
+		t.Errorf("%d plans, %d started", len(d.asks), len(d.started))
+	}
+	p := d.op.Progress()
+	p.State, p.Sent, p.Deleted = ops.Finished, 31, 31
+	d.letters = slices.DeleteFunc(d.letters, func(x ops.Letter) bool { return x.Cause.Key == "orders-OrderPlaced-77d0" })
+	c.app.triage().pile.(*pileOfValues).letters = d.letters // the desk forgets what was deleted
+	d.op.end(ops.Result{Progress: p})
+	_, cmd := c.app.Update(sampleRuns(c.app.work.active()))
+	c.run(cmd)
+	c.sees("3 groups", "11 letters")
+	c.seesNot("redrive running")
+	c.press("d")
+	c.sees("redrive orders-failed", "steps, and the aws-cli lines")
+}
+
+func TestAnOperationThatWasLeftIsToldAfterTheConsole(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "y")
+	d.op.set(func(p *ops.Progress) { p.Sent, p.Deleted = 11, 11 })
+	if err := c.app.work.close(); err != nil {
+		t.Fatal(err)
+	}
+	left := c.app.work.leftOver()
+	if len(left) != 1 || left[0].ID != "20261122-143000-0001" || left[0].Sent != 11 {
+		t.Errorf("left over: %+v", left)
+	}
+
+	d = sampleDesk()
+	c = planned(t, d)
+	c.press("U", "y")
+	p := d.op.Progress()
+	p.State, p.Sent, p.Deleted = ops.Finished, 31, 31
+	d.op.end(ops.Result{Progress: p})
+	c.sample()
+	if left := c.app.work.leftOver(); len(left) != 0 {
+		t.Errorf("a whole operation is left over: %+v", left)
+	}
+}
+
+func TestTheDemoPromisesNoResume(t *testing.T) {
+	o := deskOptions(sampleDesk())
+	o.Demo = "incident"
+	c := openConsole(t, o, 120, 36)
+	c.press(":")
+	c.typed("triage orders-failed")
+	c.press("enter", "enter", "down", "d", "U", "y")
+	c.sees("The demo's operations end with it.")
+	c.seesNot("dlq resume")
+	c.press("q")
+	c.sees("This is the demo: its operations end with it")
+	c.seesNot("dlq resume")
+}
+
+func TestAPlanSaysWhyYDoesNothing(t *testing.T) {
+	d := sampleDesk()
+	c := planned(t, d)
+	c.sees("y locked: U unlocks")
+	c.press("q")
+	c.sees("this is a question: esc leaves it", "redrive orders-failed")
+	c.press("U")
+	c.app.note = note{}
+	c.sees("y apply")
+	c.app.dialog.(*planDialog).planning = true
+	c.sees("y wait")
+
+	d = sampleDesk()
+	d.blockers = []string{"a move task is running"}
+	c = planned(t, d)
+	c.sees("BLOCKED", "esc no, leave it")
+	c.seesNot("y locked", "y apply", "y wait")
+}
+
+func TestTheTimeOfWatchingIsTold(t *testing.T) {
+	for _, x := range []struct {
+		n      int
+		canary bool
+		want   float64
+	}{{1, true, 60}, {2, true, 60 + 30}, {11, true, 60 + 30}, {12, true, 60 + 60}, {111, true, 60 + 60}, {112, true, 60 + 90}, {5000, true, 60 + 90}, {5000, false, 60}} {
+		p := ops.Plan{Verb: ops.Redrive, Manifest: make([]ops.Entry, x.n), Pace: ops.Pace{Canary: x.canary, CanaryWait: 30, Watch: 60}}
+		if got := watchTime(&p); got != x.want {
+			t.Errorf("%d messages, canary %v: %v s, want %v", x.n, x.canary, got, x.want)
+		}
+	}
+	p := ops.Plan{Verb: ops.Redrive, ETA: 1, Manifest: make([]ops.Entry, 25), Pace: ops.Pace{Canary: true, CanaryWait: 200, Watch: 200}}
+	if got := takesWords(&p); got != "about 1s of sending, and up to 10m of watching for returns" {
+		t.Error(got)
+	}
+}
+
 func TestKeepRaisesTheRetention(t *testing.T) {
 	d := sampleDesk()
 	c := openConsole(t, deskOptions(d), 120, 36)
 	c.press("D", "K")
-	c.sees("RETENTION ", "new value       14d")
+	c.sees("orders-failed keeps messages for 14d already, the most there is")
+	if len(d.asks) != 0 {
+		t.Fatalf("asked for %+v", d.asks)
+	}
+	short := *c.app.pic.queues[arn("sqs", "orders-failed")]
+	short.Retention = 4 * 24 * time.Hour
+	c.app.pic.queues[short.ARN] = &short
+	c.press("K")
+	c.sees("retention orders-failed", "new value       14d")
 	if d.asks[0].Verb != ops.Retention || d.asks[0].Keep != ops.MaxRetention {
 		t.Errorf("asked for %+v", d.asks[0])
 	}
@@ -343,7 +455,7 @@ func TestEditing(t *testing.T) {
 	write(strings.Replace(m.Body, `"city":"Utrecht"`, `"city":"Utrecht","zip":"3526 KL"`, 1))
 	_, cmd := c.app.Update(s.editRead(m, file, nil))
 	c.run(cmd)
-	c.sees("EDIT ORDERS-FAILED", "what was changed", `+     "zip": "3526 KL",`)
+	c.sees("edit orders-failed", "what was changed", `+     "zip": "3526 KL",`)
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Error("the editor's file was left behind")
 	}
@@ -354,7 +466,7 @@ func TestEditing(t *testing.T) {
 	write("{broken")
 	_, cmd = c.app.Update(s.editRead(m, file, nil))
 	c.run(cmd)
-	c.sees("THIS CANNOT BE SENT", "line 1: no JSON any more", "y open the editor again")
+	c.sees("this cannot be sent", "line 1: no JSON any more", "y open the editor again")
 	c.press("esc")
 	write(m.Body)
 	_, cmd = c.app.Update(s.editRead(m, file, nil))
@@ -379,7 +491,7 @@ func TestPointers(t *testing.T) {
 	c.press("B")
 	c.sees("poison: this session is read-only")
 	c.press("U", "B")
-	c.sees("FIND THE POISON RECORD?", "payments-ledger", "runs again on records")
+	c.sees("find the poison record?", "payments-ledger", "runs again on records")
 	c.press("y")
 	c.sees("poison record", `"amount": null`)
 }

@@ -3,7 +3,6 @@ package ui
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -55,6 +54,8 @@ func (a *App) pressDialog(key string, quiet time.Duration) tea.Cmd {
 		return k.run(a)
 	}
 	switch x, _ := a.keys.key(key); x.ID {
+	case "quit":
+		a.warn("this is a question: esc leaves it")
 	case "up":
 		d.Move(lineUp)
 	case "down":
@@ -77,7 +78,7 @@ func (a *App) pressDialog(key string, quiet time.Duration) tea.Cmd {
 func (a *App) drawDialog(c *text.Canvas, height int, l light) {
 	end := c.Line() + height
 	c.Under(l.inverse)
-	c.Text(" "+strings.ToUpper(a.dialog.Title()), l.inverse)
+	c.Text(" "+a.dialog.Title(), l.inverse)
 	c.End()
 	a.dialog.Draw(c, height-1, l)
 	c.Until(end)

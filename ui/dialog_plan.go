@@ -108,12 +108,13 @@ func (d *planDialog) tell(w *writer) {
 	for _, s := range p.Blockers {
 		w.field("BLOCKED", s, w.l.page)
 	}
+	for _, s := range p.CannotUndo { // above the details: on a small terminal they are below its end
+		w.field("not undone", s, w.l.ticket)
+	}
 	for _, s := range p.Warnings {
 		w.field("warning", s, w.l.ticket)
 	}
-	for _, s := range p.CannotUndo {
-		w.field("not undone", s, w.l.ticket)
-	}
+	d.tellPace(w, p)
 	writeChanges(w, d.changes)
 	if len(p.Changes) > 0 {
 		head := "what cannot be kept of the messages"
@@ -144,14 +145,14 @@ func (d *planDialog) tell(w *writer) {
 }
 
 func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
-	w.field("account", strings.Join(nonEmpty(p.Alias, p.Account), " ")+"   region "+p.Region, w.l.strong)
+	w.field("account", strings.Join(nonEmpty(p.Alias, p.Account), " ")+", region "+p.Region, w.l.strong)
 	w.field("from", p.From.Name(), w.l.strong)
 	for i, t := range p.To {
 		label := ""
 		if i == 0 {
 			label = "to"
 		}
-		w.field(label, fmt.Sprintf("%s %s   %s", t.Kind, t.Name(), plural(t.Count, "message")), w.l.strong)
+		w.field(label, fmt.Sprintf("%s %s, %s", t.Kind, t.Name(), plural(t.Count, "message")), w.l.strong)
 	}
 	if len(p.To) == 0 && d.sends() {
 		w.field("to", "each message to the queue it came from", w.l.strong)
@@ -169,23 +170,55 @@ func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
 			w.field("new value", ops.Span(n), w.l.strong)
 		}
 	}
-	if d.sends() {
-		w.field("pace", paceWords(p), text.Style{})
-	}
-	eta := "?"
-	if p.ETA > 0 {
-		eta = "about " + ops.Span(p.ETA)
-		if p.Pace.Canary {
-			eta += ", without the waits of the canary"
-		}
-	}
-	w.field("takes", fmt.Sprintf("%s, about %s, %s", eta, plural(p.Calls, "call"), money(p.USD)), text.Style{})
+	w.field("takes", takesWords(p), text.Style{})
 	if d.ask.Reason != "" {
 		w.field("reason", d.ask.Reason, text.Style{})
 	}
 	if p.Risk == ops.HighRisk {
 		w.field("risk", "high: "+p.Confirm+" has to be typed", w.l.ticket)
 	}
+}
+
+// tellPace tells how fast it goes and what that costs.
+func (d *planDialog) tellPace(w *writer, p *ops.Plan) {
+	if d.sends() {
+		w.field("pace", paceWords(p), text.Style{})
+	}
+	w.field("costs", fmt.Sprintf("about %s, %s", plural(p.Calls, "call"), money(p.USD)), text.Style{})
+}
+
+// canaryStages are the messages of the stages before everything goes.
+var canaryStages = []int{1, 10, 100}
+
+// takesWords tell the time of sending and the time of watching apart: the watching
+// is mostly the longer one.
+func takesWords(p *ops.Plan) string {
+	words := "?"
+	if p.ETA > 0 {
+		words = "about " + ops.Span(p.ETA)
+	}
+	if watch := watchTime(p); watch > 0 {
+		words += " of sending, and up to " + ops.Span(watch) + " of watching for returns"
+	}
+	return words
+}
+
+// watchTime is how long an operation watches for messages that come back, in
+// seconds, if nothing stops it.
+func watchTime(p *ops.Plan) float64 {
+	if p.Verb == ops.Move { // SQS tells no message ids: there is nothing to recognise returns by
+		return 0
+	}
+	watch, sent := p.Pace.Watch, 0
+	if p.Pace.Canary {
+		for _, n := range canaryStages {
+			if sent += n; sent >= p.Messages() {
+				break
+			}
+			watch += p.Pace.CanaryWait
+		}
+	}
+	return watch
 }
 
 // wide writes a fact whose name may be as long as that of an attribute.
@@ -238,7 +271,7 @@ func (d *planDialog) ready(a *App) (bool, string) {
 	case d.plan == nil:
 		return false, "there is no plan"
 	case len(d.plan.Blockers) > 0:
-		return false, "blocked: " + d.plan.Blockers[0]
+		return false, "this plan is blocked: " + d.plan.Blockers[0]
 	case !d.desk.Access().Change:
 		return false, "this session is read-only; " + a.keyOf("unlock") + " unlocks changes for ten minutes"
 	}
@@ -246,19 +279,13 @@ func (d *planDialog) ready(a *App) (bool, string) {
 }
 
 func (d *planDialog) Keys(a *App) []dialogKey {
-	apply := "apply"
-	if ok, _ := d.ready(a); !ok {
-		apply = "apply (not yet)"
-	} else if d.plan.Risk == ops.HighRisk {
-		apply = "type the name"
-	}
 	keys := []dialogKey{
 		no("no, leave it"),
 		{keys: []string{"enter"}, run: func(a *App) tea.Cmd { // the default is No
 			a.warn("enter applies nothing: y does, esc leaves")
 			return nil
 		}},
-		{keys: []string{"y"}, title: apply, armed: true, run: d.confirm},
+		{keys: []string{"y"}, title: d.applyWords(a), armed: true, run: d.confirm},
 	}
 	if !d.desk.Access().Change {
 		keys = append(keys, dialogKey{keys: a.keysOf("unlock"), title: "unlock", run: (*App).unlock})
@@ -288,6 +315,22 @@ func (d *planDialog) Keys(a *App) []dialogKey {
 		}})
 	}
 	return append(keys, dialogKey{keys: []string{"w"}, title: "why", run: d.askReason})
+}
+
+// applyWords say what y does, or why it cannot yet; "" where it never will: a plan
+// that is blocked offers no y.
+func (d *planDialog) applyWords(a *App) string {
+	switch {
+	case d.planning || d.starting:
+		return "wait"
+	case d.plan == nil || len(d.plan.Blockers) > 0:
+		return ""
+	case !d.desk.Access().Change:
+		return "locked: " + a.keyOf("unlock") + " unlocks"
+	case d.plan.Risk == ops.HighRisk:
+		return "type the name"
+	}
+	return "apply"
 }
 
 // confirm applies a plan of low risk, and asks for the name of one of high risk.

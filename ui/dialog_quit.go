@@ -31,8 +31,12 @@ func (d *quitDialog) tell(w *writer) {
 	w.blank()
 	w.para("Quitting stops before the next batch, finishes what is in hand and gives the rest back; nothing is lost. A move task of SQS goes on by itself.", text.Style{})
 	w.blank()
+	if w.l.demo {
+		w.para("This is the demo: its operations end with it, and so does their record.", w.l.dim)
+		return
+	}
 	for _, r := range active {
-		w.field("to go on", "kxops dlq resume "+r.progress.ID, text.Style{})
+		w.field("to go on", resumeLine(r.progress.ID), text.Style{})
 	}
 }
 

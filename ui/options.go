@@ -63,6 +63,10 @@ type Options struct {
 	// Policy returns the least IAM policy of the present access level; nil: none.
 	Policy func() string
 
+	// Left is told, after the terminal was given back, which operations of this
+	// console are not whole; nil: nobody wants to know.
+	Left func([]ops.Progress)
+
 	Input  io.Reader // nil: the terminal
 	Output io.Writer // nil: the terminal
 }

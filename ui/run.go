@@ -25,7 +25,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a := newApp(ctx, o)
 	_, err := tea.NewProgram(a, options...).Run()
-	return errors.Join(ended(ctx, err), a.work.close())
+	err = errors.Join(ended(ctx, err), a.work.close())
+	if left := a.work.leftOver(); o.Left != nil && len(left) > 0 {
+		o.Left(left)
+	}
+	return err
 }
 
 // ended says whether the end of the program was a failure.

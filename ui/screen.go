@@ -31,6 +31,7 @@ type light struct {
 	now   time.Time
 	ascii bool
 	keys  *keymap
+	demo  bool // operations end with the console: there is nothing to resume
 }
 
 // lister is a screen that is a list: it can be filtered, sorted and marked.

@@ -70,8 +70,18 @@ func writeProgress(w *writer, r *run) {
 	w.field("spent", fmt.Sprintf("%s calls, %s", count(float64(p.Calls)), money(p.USD)), w.l.dim)
 	w.field("operation", p.ID, w.l.dim)
 	w.blank()
-	w.para("It goes on when this screen is left; "+w.l.keyOf("operations")+" comes back. After a crash: kxops dlq resume "+p.ID, w.l.dim)
+	words = "It goes on when this screen is left; " + w.l.keyOf("operations") + " comes back."
+	if w.l.demo {
+		words += " The demo's operations end with it."
+	} else { // on a line of its own, to be copied
+		w.field("after a crash", resumeLine(p.ID), w.l.dim)
+	}
+	w.para(words, w.l.dim)
 }
+
+// resumeLine is the command that goes on with an operation. Without the access it
+// only refuses.
+func resumeLine(id string) string { return "kxops --access change dlq resume " + id }
 
 // writeCounts tells what became of the messages so far. Of a move task there are
 // two counters side by side: SQS's own lags.

@@ -25,8 +25,9 @@ type triage struct {
 	pic   *picture
 	queue *ops.Queue // nil while the picture does not have it
 	desk  Desk
-	asked bool // the peek dialog was shown
-	left  bool // the screen was closed
+	work  *work // what runs
+	asked bool  // the peek dialog was shown
+	left  bool  // the screen was closed
 
 	looking *looking // nil while no look is under way
 	gen     int      // of looks
@@ -113,7 +114,7 @@ var letterColumns = []table.Column{
 
 func openTriage(a *App, target ops.ARN) screen {
 	return &triage{
-		arn: target, focus: paneGroups, group: allGroups,
+		arn: target, work: a.work, focus: paneGroups, group: allGroups,
 		groups: table.New(groupColumns, "count"), shown: table.New(letterColumns, "age"),
 	}
 }
@@ -183,6 +184,16 @@ func (s *triage) follow() {
 			s.shown.First()
 		}
 	}
+}
+
+// Side goes to the pane beside; it reports whether there is one.
+func (s *triage) Side(step int) bool {
+	to := s.focus + pane(step)
+	if s.pile == nil || to < paneGroups || to > paneMessage {
+		return false
+	}
+	s.focus = to
+	return true
 }
 
 // Back goes one pane to the left before it leaves the screen.
@@ -535,6 +546,19 @@ func (s *triage) chosen() (ops.Selection, string) {
 		words += " that pass the filter"
 	}
 	return ops.Selection{IDs: ids}, words
+}
+
+// running is the operation on this queue, nil when there is none.
+func (s *triage) running() *run { return s.work.runOn(s.arn) }
+
+// runOn is the operation that changes a queue now, nil when there is none.
+func (w *work) runOn(queue ops.ARN) *run {
+	for _, r := range w.active() {
+		if r.progress.From == queue {
+			return r
+		}
+	}
+	return nil
 }
 
 // held is how many messages are leased and when they come back by themselves.

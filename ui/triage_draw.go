@@ -68,6 +68,9 @@ func (s *triage) drawStatus(c *text.Canvas, l light) {
 	default:
 		left = append(left, segment{"nothing held", l.good, 0})
 	}
+	if r := s.running(); r != nil {
+		left = append([]segment{{" " + runWords(r) + " ", l.inverse, 0}}, left...)
+	}
 	if s.pile != nil {
 		words := fmt.Sprintf("looked %s ago", age(s.pile.At(), l.now))
 		if s.memory {
@@ -88,6 +91,12 @@ func (s *triage) drawStatus(c *text.Canvas, l light) {
 		right = append(right, segment{strings.Join(names, " "), l.accent, 4})
 	}
 	drawSegments(c, left, right)
+}
+
+// runWords are an operation in a few words.
+func runWords(r *run) string {
+	p := r.progress
+	return fmt.Sprintf("%s %s %s, %s of %s sent", p.Verb, p.State, percent(r.share()), count(float64(p.Sent)), count(float64(p.Total)))
 }
 
 func (s *triage) depth() (float64, bool) {

@@ -96,7 +96,7 @@ func TestScenesHaveGoldens(t *testing.T) {
 func TestTheFirstLookIsAskedAndTold(t *testing.T) {
 	d := sampleDesk()
 	c := atTriage(t, d, 120, 36)
-	c.sees("LOOK AT ORDERS-FAILED?", "at most 42 messages", "receive count rises by one", "it may clear while you look", "enter look")
+	c.sees("look at orders-failed?", "at most 42 messages", "receive count rises by one", "it may clear while you look", "enter look")
 	if d.looks != 0 {
 		t.Fatal("it looked before it asked")
 	}
@@ -209,6 +209,34 @@ func TestGroupsLeadToLettersAndMessage(t *testing.T) {
 	c.typed("errorType")
 	c.press("enter")
 	c.sees("hit 1 of 1 in Lambda destination")
+}
+
+func TestLeftAndRightGoFromPaneToPane(t *testing.T) {
+	d := sampleDesk()
+	c := looked(t, d, 120, 36)
+	at := func(want pane) {
+		t.Helper()
+		s, ok := c.app.top().(*triage)
+		if !ok || s.focus != want {
+			t.Fatalf("not at pane %d:\n%s", want, c.text())
+		}
+	}
+	c.press("right")
+	at(paneLetters)
+	c.press("right")
+	at(paneMessage)
+	c.press("right")
+	at(paneMessage)
+	c.press("left")
+	at(paneLetters)
+	c.press("left", "left", "left")
+	at(paneGroups)
+	c.sees("this is the first pane; esc leaves")
+	if d.held == 0 {
+		t.Error("left gave the messages back")
+	}
+	c.press("esc")
+	c.seesNot("triage orders-failed")
 }
 
 func TestFilterOfLetters(t *testing.T) {

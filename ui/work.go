@@ -156,6 +156,21 @@ func (a *App) released(msg releasedMsg) {
 	}
 }
 
+// leftOver are the operations of this console that are not whole, to be called after
+// close: stopped by leaving, broken, or with deletes to do.
+func (w *work) leftOver() []ops.Progress {
+	var out []ops.Progress
+	for _, r := range w.runs {
+		p := r.op.Progress()
+		undone := p.Total - p.Deleted - p.Rejected - p.Unknown
+		switch {
+		case !p.State.Over(), p.State == ops.Broken, p.Pending > 0, r.result == nil && undone > 0:
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // close ends what outlives the screens: operations finish what they have in hand,
 // leases are given back. It is bounded and has its own time, for it runs when the
 // console was left, by whatever way.
@@ -170,7 +185,7 @@ func (w *work) close() error {
 		select {
 		case <-r.op.Done():
 		case <-ctx.Done():
-			failed = append(failed, errors.New("operation "+r.plan.ID+" did not stop in time; kxops dlq resume "+r.plan.ID+" continues it"))
+			failed = append(failed, errors.New("operation "+r.plan.ID+" did not stop in time; "+resumeLine(r.plan.ID)+" continues it"))
 		}
 	}
 	w.end()

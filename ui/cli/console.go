@@ -85,6 +85,7 @@ func (s *session) show(ctx context.Context, b *backend, demo string) error {
 		Config: ui.Config{
 			Theme: c.Theme, ASCII: c.ASCII, Keys: c.Keys, Pace: b.pace(), Protected: protections(c.Profiles),
 		},
+		Left:   func(left []ops.Progress) { sayLeft(s.Out, left, demo != "") },
 		Input:  s.In,
 		Output: s.Out,
 	})

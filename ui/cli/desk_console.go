@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"kxops/ops"
@@ -27,6 +28,22 @@ func (b *backend) Desk(ctx context.Context) (ui.Desk, error) {
 		return nil, err
 	}
 	return &consoleDesk{a: a, d: d, id: id, confirm: a.unlockName(id)}, nil
+}
+
+// sayLeft tells, on the screen that stays, which operations were not finished when
+// the console was left, and the line that goes on with each.
+func sayLeft(to io.Writer, left []ops.Progress, demo bool) {
+	for _, p := range left {
+		what := fmt.Sprintf("operation %s, %s of %s: %s, %d of %d sent", p.ID, p.Verb, p.From.Name(), p.State, p.Sent, p.Total)
+		if p.Verb == ops.Move {
+			what = fmt.Sprintf("operation %s, move of %s: SQS goes on with it", p.ID, p.From.Name())
+		}
+		next := "  kxops --access change dlq resume " + p.ID + " goes on"
+		if demo {
+			next = "  it ended with the demo"
+		}
+		fmt.Fprintln(to, what+"\n"+next) //nolint:errcheck // a terminal that is gone reads nothing
+	}
 }
 
 // unlockTime is how long an unlock allows changes.
