@@ -1,6 +1,10 @@
 package ops
 
-import "time"
+import (
+	"encoding/json"
+	"math"
+	"time"
+)
 
 // Fact is one named thing, in words ready to be shown (but not yet cleaned: it
 // may hold text from outside).
@@ -131,9 +135,35 @@ type Selection struct {
 	Filter    string        `json:"filter,omitempty"` // jq over the innermost body
 	Contains  string        `json:"contains,omitempty"`
 	Attribute string        `json:"attribute,omitempty"` // name or name=value
-	OlderThan time.Duration `json:"older_than,omitempty"`
-	NewerThan time.Duration `json:"newer_than,omitempty"`
+	OlderThan time.Duration `json:"-"`                   // in JSON older_than_s, seconds
+	NewerThan time.Duration `json:"-"`                   // in JSON newer_than_s, seconds
 	Source    ARN           `json:"source,omitempty"`
+}
+
+// savedSelection is a Selection in JSON: ages are in seconds there, as everywhere.
+type savedSelection struct {
+	plainSelection
+	Older float64 `json:"older_than_s,omitempty"`
+	Newer float64 `json:"newer_than_s,omitempty"`
+}
+
+type plainSelection Selection
+
+// MarshalJSON writes the ages in seconds.
+func (s Selection) MarshalJSON() ([]byte, error) {
+	return json.Marshal(savedSelection{plainSelection(s), s.OlderThan.Seconds(), s.NewerThan.Seconds()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Selection) UnmarshalJSON(text []byte) error {
+	var saved savedSelection
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return err
+	}
+	seconds := func(n float64) time.Duration { return time.Duration(math.Round(n * float64(time.Second))) }
+	*s = Selection(saved.plainSelection)
+	s.OlderThan, s.NewerThan = seconds(saved.Older), seconds(saved.Newer)
+	return nil
 }
 
 // Empty reports whether nothing was said.

@@ -42,6 +42,7 @@ type Desk struct {
 
 	memory *memory
 	event  func() error // nil; in tests, the program's death between two steps
+	holds  int          // 0: holdMost; in tests, fewer
 
 	mu      sync.Mutex
 	piles   map[ops.ARN]*Pile  // the last look at each queue

@@ -419,13 +419,34 @@ func (d *Desk) enter(plan ops.Plan, outcome journal.Outcome, p ops.Progress) err
 		what += fmt.Sprintf(" to %d places", len(plan.To))
 	}
 	if outcome != journal.Started {
-		what += fmt.Sprintf(": %d sent, %d deleted, %d rejected, %d unknown, %d returned", p.Sent, p.Deleted, p.Rejected, p.Unknown, p.Returned)
+		what += ": " + done(plan.Verb, p)
 	}
 	_, err := d.o.Journal.Append(journal.Entry{
 		ID: plan.ID, Account: plan.Account, Region: plan.Region, Kind: journal.KindOperation,
 		What: what, Reason: plan.Reason, Outcome: outcome, Calls: p.Calls, USD: p.USD,
 	})
 	return err
+}
+
+// done says what a verb has done, in its own words.
+func done(v ops.Verb, p ops.Progress) string {
+	failed := fmt.Sprintf("%d rejected, %d unknown", p.Rejected, p.Unknown)
+	switch v {
+	case ops.Move:
+		if n, ok := p.Moved.Value(); ok {
+			return fmt.Sprintf("%.0f moved, as SQS says", n)
+		}
+		return "SQS does not say how many it moved"
+	case ops.Retention:
+		return string(p.State)
+	case ops.Restore:
+		return fmt.Sprintf("%d restored, %s", p.Sent, failed)
+	case ops.Import:
+		return fmt.Sprintf("%d imported, %s", p.Sent, failed)
+	case ops.Archive:
+		return fmt.Sprintf("%d archived, %d deleted, %s", p.Sent, p.Deleted, failed)
+	}
+	return fmt.Sprintf("%d sent, %d deleted, %s, %d returned", p.Sent, p.Deleted, failed, p.Returned)
 }
 
 func (o *Operation) set(change func()) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,76 @@ func (d *Desk) chosen(plan *ops.Plan, pile *Pile) error {
 	if len(plan.Manifest) == 0 {
 		plan.Blockers = append(plan.Blockers, "nothing is selected")
 	}
+	if plan.Verb == ops.Redrive || plan.Verb == ops.Archive {
+		plan.Facts = append(plan.Facts, byCause(letters, pile.Letters())...)
+	}
 	return nil
+}
+
+const (
+	mostCauses = 6   // that a plan names
+	titleRunes = 120 // of a cause in a plan
+)
+
+// byCause says how many of the chosen letters have which cause, the most frequent
+// first, under the titles that the groups of the whole pile have.
+func byCause(chosen, all []ops.Letter) []ops.Fact {
+	type part struct {
+		title           string
+		count, harmless int
+		why             string
+	}
+	titles := map[string]int{} // by cause key: index into parts
+	var parts []part
+	for _, g := range Groups(all) {
+		for _, key := range g.Keys {
+			titles[key] = len(parts)
+		}
+		parts = append(parts, part{title: g.Cause.Title})
+	}
+	for i := range chosen {
+		l := &chosen[i]
+		if l.Cause == nil {
+			continue
+		}
+		n, ok := titles[l.Cause.Key]
+		if !ok {
+			continue
+		}
+		parts[n].count++
+		if l.Harmless != "" {
+			parts[n].harmless++
+			parts[n].why = l.Harmless
+		}
+	}
+	parts = slices.DeleteFunc(parts, func(p part) bool { return p.count == 0 })
+	slices.SortStableFunc(parts, func(a, b part) int { return b.count - a.count })
+	var facts []ops.Fact
+	for _, p := range parts[:min(len(parts), mostCauses)] {
+		value := fmt.Sprintf("%d: %s", p.count, cutRunes(p.title, titleRunes))
+		switch {
+		case p.harmless == p.count:
+			value += " (harmless: " + p.why + ")"
+		case p.harmless > 0:
+			value += fmt.Sprintf(" (%d of them harmless: %s)", p.harmless, p.why)
+		}
+		facts = append(facts, ops.Fact{Name: "Cause", Value: value})
+	}
+	if more := len(parts) - mostCauses; more > 0 {
+		left := 0
+		for _, p := range parts[mostCauses:] {
+			left += p.count
+		}
+		facts = append(facts, ops.Fact{Name: "Cause", Value: fmt.Sprintf("%d: %d more causes", left, more)})
+	}
+	return facts
+}
+
+func cutRunes(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
 }
 
 // planRedrive plans to send letters on and to delete them here.

@@ -898,7 +898,11 @@ func (f *flight) changes() {
 		keep(ops.SentAttribute, "now: age and retention start again")
 		keep(ops.ReceivesAttribute, "starts again at 1")
 		keep(ops.SenderAttribute, "becomes you")
-		if f.tied > 0 {
+		switch {
+		case f.tied == 0:
+		case copies(f.plan.Verb):
+			keep(ops.SourceAttribute, fmt.Sprintf("gone from %s: a redrive home does not find the way, it needs --to", count(f.tied, "message")))
+		default:
 			keep(ops.SourceAttribute, "gone until it fails again")
 		}
 		if f.plan.FIFO {

@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,12 @@ func (o *Operation) redrive(ctx context.Context) error {
 	if err == nil && r.o.goes() {
 		err = r.leaveGroups()
 	}
+	if left := r.record.counts().waiting; r.full && left > 0 {
+		r.o.set(func() {
+			r.o.note = fmt.Sprintf("ended early: it holds %d messages, and more must not be leased at a time (SQS allows 120,000); %d of the plan may be behind them, and were not looked for any further",
+				len(r.hand), left)
+		})
+	}
 	return errors.Join(err, r.giveBack(ctx))
 }
 
@@ -129,6 +136,7 @@ type redriver struct {
 	agreed     bool      // the queue's own count says that nothing is visible
 	notBefore  time.Time // leases that we cannot use hold messages until then
 	unanswered int       // sends of this run that stay without an answer
+	full       bool      // a stage ended because no more may be leased
 	over       bool
 	err        error
 }
@@ -310,6 +318,13 @@ func (r *redriver) next() (batch []*held, receive, over bool) {
 			return batch, false, false
 		}
 		c := r.record.counts()
+		// A run ends here, without long polls until the queue is dry, when the manifest
+		// has nothing left that waits, is uncertain or is sent and not deleted: SQS has
+		// confirmed each delete by name, so there is nothing that reconciling could find.
+		// The queue's count is no better witness: it is up to a minute old, and counts what
+		// arrived meanwhile. Rarely a standard queue delivers a deleted message once more;
+		// the watch and any later receive of this run delete it by the record, and
+		// nothing sends it again.
 		switch {
 		case r.budget <= 0 || c.waiting+c.intended+c.sent == 0:
 			if r.working == 0 {
@@ -363,7 +378,8 @@ func (r *redriver) reconcile() bool {
 
 // enough reports whether the queue has given what it has. Call it under the lock.
 func (r *redriver) enough() bool {
-	if len(r.hand) >= holdMost {
+	if len(r.hand) >= cmp.Or(r.desk.holds, holdMost) {
+		r.full = true
 		return true
 	}
 	if r.empties < emptiesToStop || r.now().Before(r.notBefore) {

@@ -100,7 +100,8 @@ func (d *Desk) planTransfer(ctx context.Context, ask ops.Ask, q ops.Queue, _ *Pi
 	fact("File", plan.File)
 	fact("Messages", fmt.Sprintf("%d, %d bytes", len(plan.Manifest), size))
 	plan.CannotUndo = []string{
-		"each message gets a new MessageId and a new age; DeadLetterQueueSourceArn is gone, so a later move by SQS needs a destination",
+		"each message gets a new MessageId and a new age",
+		"DeadLetterQueueSourceArn, which says where a message came from, is not put back: a later redrive home does not find the way and needs --to, and a move by SQS needs a destination",
 		"a message that was sent cannot be called back",
 	}
 	d.setPace(&plan)
