@@ -105,7 +105,8 @@ type Letter struct {
 	Pointer  bool
 	Lossy    bool      // a truncated payload: not to be replayed
 	Encoded  bool      // something inside does not stand in the body as it is: gzip, base64, JSON in a string
-	Expires  time.Time // zero: unknown
+	Expires  time.Time // zero: unknown; of a stream pointer, when its stream trims the first record if that is earlier
+	Trims    bool      // Expires is the stream's time: the queue keeps the message longer
 	Looks    int       // how often this run received it
 }
 

@@ -34,6 +34,8 @@ type Pile struct {
 	desk  *Desk // nil in a pile that was made by hand: it holds nothing
 	queue ops.Queue
 	known *causes
+	// streams are those that its letters point into.
+	streams streams
 
 	mu     sync.Mutex
 	at     time.Time
@@ -228,10 +230,12 @@ func (p *Pile) blockAt(n int) (block, error) {
 // add files a received message. It reports whether it is new to the pile; a
 // message that comes again has a newer handle, and only that one is good.
 func (p *Pile) add(m ops.Message) (isNew bool) {
-	letter := read(m, payload.Peel(m), p.queue, p.known) // outside the lock: it is the work
+	layers := payload.Peel(m)
+	letter := read(m, layers, p.queue, p.known) // outside the lock: it is the work
 	if p.desk != nil {
 		letter.Looks = p.desk.memory.add(p.queue.ARN, letter.ID, letter.Expires)
 	}
+	p.shorten(&letter, layers)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id := letter.ID

@@ -66,6 +66,9 @@ func firstLoss(pile *Pile) time.Time {
 		return first
 	}
 	for _, l := range pile.Letters() {
+		if l.Trims { // no retention of the queue saves its records
+			continue
+		}
 		if !l.Expires.IsZero() && (first.IsZero() || l.Expires.Before(first)) {
 			first = l.Expires
 		}
