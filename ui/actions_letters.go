@@ -82,7 +82,7 @@ func letterActions() []Action {
 			Run: func(a *App, _ string) tea.Cmd {
 				s := a.triage()
 				which, words := s.chosen()
-				return a.planFor(s.desk, ops.Ask{Verb: ops.Redrive, Queue: s.arn, Select: which, Pace: usualPace}, words)
+				return a.planFor(s.desk, ops.Ask{Verb: ops.Redrive, Queue: s.arn, Select: which, Pace: usualPace}, words, s.breakdown(which)...)
 			},
 		},
 		{
@@ -262,13 +262,16 @@ func holdsSomething(a *App) (bool, string) {
 	return true, ""
 }
 
+// noLetters is said before a look, and taken back when it brings some.
+const noLetters = "there are no letters"
+
 func onLetters(a *App) (bool, string) {
 	s := a.triage()
 	switch {
 	case s == nil:
 		return false, "only in a triage"
 	case len(s.all) == 0:
-		return false, "there are no letters"
+		return false, noLetters
 	}
 	return true, ""
 }
@@ -411,7 +414,7 @@ func (a *App) askArchive() tea.Cmd {
 			a.warn("archive: a file is wanted")
 			return nil
 		}
-		return a.planFor(s.desk, ops.Ask{Verb: ops.Archive, Queue: s.arn, Select: which, File: line}, words)
+		return a.planFor(s.desk, ops.Ask{Verb: ops.Archive, Queue: s.arn, Select: which, File: line}, words, s.breakdown(which)...)
 	}
 	p.set(s.arn.Name() + "-" + a.now().UTC().Format("20060102-150405") + ".jsonl")
 	a.prompt = p

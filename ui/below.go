@@ -164,6 +164,9 @@ func (a *App) drawHints(c *text.Canvas, l light) {
 		if can, _ := x.enabled(a); !can {
 			continue
 		}
+		if _, reads := a.reading(); reads && id == "filter" {
+			x.Title = "search"
+		}
 		if c.Left() < text.Width(x.Keys[0])+text.Width(x.Title)+3 {
 			break
 		}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -375,6 +376,47 @@ func TestTheTimeOfWatchingIsTold(t *testing.T) {
 	}
 }
 
+func TestAPlanSaysWhichGroupsItIsAbout(t *testing.T) {
+	d := sampleDesk()
+	c := looked(t, d, 120, 36)
+	c.press("d")
+	c.sees("messages        42: all that the look read",
+		" 31 orders · OrderPlaced · body", " 7 UnsupportedImage: cannot decode", " 3 UnexpectedEOF: cannot decode", " 1 s3:TestEvent of click-lake (harmless)")
+	c.seesNot("letter")
+
+	for i := range 6 { // more groups than there are lines
+		x := d.letters[i]
+		x.ID, x.Cause = fmt.Sprint("other-", i), &ops.Cause{Key: fmt.Sprint("k", i), Title: fmt.Sprint("other ", i)}
+		d.letters = append(d.letters, x)
+	}
+	c = looked(t, d, 120, 36)
+	c.press("d")
+	c.sees(" 31 orders · OrderPlaced", " in 6 more groups (1 harmless)")
+	c.seesNot("other 1")
+}
+
+func TestWhatAHaltedOperationDidNotBeginWithIsNotMissing(t *testing.T) {
+	p := ops.Progress{State: ops.Halted, Total: 31, Sent: 8, Deleted: 8, Missing: 23}
+	if leftOf(p) != 23 || lookedForAll(p) {
+		t.Errorf("%d left", leftOf(p))
+	}
+	r := &run{progress: p, result: &ops.Result{Progress: p, MissingIDs: []string{"m-1"}}}
+	if share := r.share(); share > 0.26 {
+		t.Errorf("%.0f %% done", 100*share)
+	}
+	d := sampleDesk()
+	c := planned(t, d)
+	c.press("U", "y")
+	p.ID, p.Verb, p.From = d.op.p.ID, ops.Redrive, arn("sqs", "orders-failed")
+	d.op.end(ops.Result{Progress: p, MissingIDs: []string{"m-1"}})
+	c.sample()
+	c.sees("left                  23  not begun with", "not begun with (1)")
+	c.seesNot("missing")
+	c.press("O")
+	c.sees("FAILED", "LEFT", "      0       23 ")
+	c.seesNot("NOT SENT")
+}
+
 func TestKeepRaisesTheRetention(t *testing.T) {
 	d := sampleDesk()
 	c := openConsole(t, deskOptions(d), 120, 36)
@@ -397,7 +439,7 @@ func TestArchiveAsksForItsFile(t *testing.T) {
 	d := sampleDesk()
 	c := looked(t, d, 120, 36)
 	c.press("down", "X")
-	c.sees("archive group orders-OrderPlaced-77d0, 31 letters into: orders-failed-20261122-143000.jsonl")
+	c.sees("archive group orders-OrderPlaced-77d0 into: orders-failed-20261122-143000.jsonl")
 	c.press("enter")
 	if last := d.asks[0]; last.Verb != ops.Archive || last.File != "orders-failed-20261122-143000.jsonl" {
 		t.Errorf("asked for %+v", last)

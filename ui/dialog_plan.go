@@ -20,7 +20,8 @@ type planDialog struct {
 	writing
 	desk     Desk
 	ask      ops.Ask
-	chosen   string // what was chosen, in words
+	chosen   string   // what was chosen, in words
+	groups   []string // and by group
 	plan     *ops.Plan
 	problem  *ops.Problem
 	planning bool
@@ -42,8 +43,9 @@ func newPlanDialog(desk Desk, ask ops.Ask, chosen string) *planDialog {
 var usualPace = ops.Pace{Rate: 50, Canary: true}
 
 // planFor opens the dialog of a change and works the plan out.
-func (a *App) planFor(desk Desk, ask ops.Ask, chosen string) tea.Cmd {
+func (a *App) planFor(desk Desk, ask ops.Ask, chosen string, groups ...string) tea.Cmd {
 	d := newPlanDialog(desk, ask, chosen)
+	d.groups = groups
 	a.ask(d)
 	return d.replan(a)
 }
@@ -164,6 +166,9 @@ func (d *planDialog) tellPlace(w *writer, p *ops.Plan) {
 		w.field("messages", count(float64(n))+": "+d.chosen, text.Style{})
 	} else if d.chosen != "" {
 		w.field("messages", d.chosen, text.Style{})
+	}
+	for _, line := range d.groups {
+		w.field("", line, text.Style{})
 	}
 	if p.Value != "" {
 		if n, err := strconv.ParseFloat(p.Value, 64); err == nil {

@@ -29,7 +29,26 @@ func (r *run) share() float64 {
 	if p.Total == 0 {
 		return 0
 	}
-	return min(float64(p.Deleted+p.Rejected+p.Unknown+p.Missing)/float64(p.Total), 1)
+	done := p.Deleted + p.Rejected + p.Unknown
+	if lookedForAll(p) {
+		done += p.Missing
+	}
+	return min(float64(done)/float64(p.Total), 1)
+}
+
+// lookedForAll reports whether an operation came to its end. What one that stopped
+// before did not find was not begun with: it is not missing.
+func lookedForAll(p ops.Progress) bool { return p.State == ops.Finished || p.State == ops.Incomplete }
+
+// leftOf is how many messages were not begun with.
+func leftOf(p ops.Progress) int {
+	switch moved, ok := p.Moved.Value(); {
+	case lookedForAll(p):
+		return 0
+	case p.Verb == ops.Move && ok:
+		return max(p.Total-int(moved), 0)
+	}
+	return max(p.Total-p.Sent-p.Rejected-p.Unknown, 0)
 }
 
 func (r *run) over() bool { return r.result != nil }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // bytes of each. The triage screen has it as a pane, the message screen is one.
 type reader struct {
 	pile   Pile
+	cause  string // title of the group of the letter
 	letter ops.Letter
 	busy   bool
 	gone   bool // the pile has no such message any more
@@ -29,6 +31,7 @@ type reader struct {
 	cursor, top int
 	page        int
 	above       int // lines above the body, at the last draw
+	rows, below int // lines in all and out of sight below, at the last draw
 }
 
 // tab is one thing to read: the message's own facts, a layer, a part of one.
@@ -192,6 +195,9 @@ func (r *reader) head(l light, width int) []docLine {
 	if t.layer == nil {
 		writeMessage(w, r.letter, r.msg)
 	} else {
+		if t.layer.Failure == nil { // which says it in its own words
+			w.fact("cause", r.cause, w.l.strong)
+		}
 		writeLayer(w, t.layer)
 		writePointer(w, t.layer.Pointer, r.pointer)
 	}
@@ -257,9 +263,26 @@ func writeMessage(w *writer, x ops.Letter, m ops.Message) {
 		switch n {
 		case ops.SentAttribute, ops.ReceivesAttribute, ops.GroupAttribute, ops.SourceAttribute:
 		default:
-			w.fact(n, m.System[n], w.l.dim)
+			w.fact(n, systemValue(n, m.System[n]), w.l.dim)
 		}
 	}
+}
+
+// systemValue shows a time of SQS as one, beside the number.
+func systemValue(name, value string) string {
+	if ms, err := strconv.ParseInt(value, 10, 64); err == nil && ms > 0 && strings.HasSuffix(name, "Timestamp") {
+		return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05Z") + "  (" + value + ")"
+	}
+	return value
+}
+
+// factValue says what a number means that misleads: Lambda writes the HTTP status
+// of the invocation, which was fine, where the function failed.
+func factValue(layer *ops.Layer, f ops.Fact) string {
+	if layer.Kind == "Lambda dead letter" && f.Name == "Error code" && f.Value == "200" {
+		return "function error (HTTP 200)"
+	}
+	return f.Value
 }
 
 // writeLayer tells what a layer says, the reason of the failure first.
@@ -291,7 +314,7 @@ func writeLayer(w *writer, x *ops.Layer) {
 	}
 	for _, f := range x.Facts {
 		if !told(x.Failure, f.Value) {
-			w.fact(f.Name, f.Value, text.Style{})
+			w.fact(f.Name, factValue(x, f), text.Style{})
 		}
 	}
 	if n := len(x.Parts); n > maxParts {
@@ -356,7 +379,12 @@ func (r *reader) draw(c *text.Canvas, height int, l light, focused bool) {
 		}
 		r.top++
 	}
-	for i := r.top; i < rows && c.Line() < end; i++ {
+	r.rows, r.below = rows, 0
+	for i := r.top; i < rows; i++ {
+		if c.Line() >= end {
+			r.below = rows - i
+			break
+		}
 		for n, line := range cells(i) {
 			if c.Line() >= end {
 				break

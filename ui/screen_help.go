@@ -11,9 +11,21 @@ import (
 func openHelp(a *App, _ ops.ARN) screen {
 	under := a.top() // whether an action can be used is told for the screen help was called from
 	return newPage("help", func(w *writer, _ *picture) {
+		here := map[string]bool{}
+		if s, ok := under.(hinter); ok {
+			w.head("keys of " + under.Title())
+			for _, id := range s.Hints() {
+				if x, ok := a.keys.id(id); ok && !here[id] {
+					here[id] = true
+					writeAction(w, a, under, x)
+				}
+			}
+		}
 		w.head("keys")
 		for _, x := range a.keys.actions {
-			writeAction(w, a, under, x)
+			if !here[x.ID] {
+				writeAction(w, a, under, x)
+			}
 		}
 		w.head("commands (:)")
 		for _, c := range commands() {

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"fmt"
+
 	tea "charm.land/bubbletea/v2"
 
 	"kxops/ops"
@@ -24,7 +26,17 @@ func (m *message) Move(x motion)      { m.s.reader.Move(x) }
 
 func (m *message) Draw(c *text.Canvas, height int, l light) {
 	m.s.l = l
-	m.s.reader.draw(c, height, l, true)
+	r := &m.s.reader
+	r.draw(c, height-1, l, true)
+	if len(r.tabs) == 0 || r.gone {
+		return
+	}
+	place := segment{fmt.Sprintf("line %s of %s", count(float64(r.cursor+1)), count(float64(r.rows))), l.dim, 0}
+	if r.below > 0 {
+		place = segment{place.s + fmt.Sprintf("  ↓ %s more below", count(float64(r.below))), l.ticket, 0}
+	}
+	cause := text.Cut(text.Clean(text.Bound(r.cause, 400)), max(c.Width()-text.Width(place.s)-gap, 0))
+	drawSegments(c, []segment{{cause, l.dim, 0}}, []segment{place})
 }
 
 // Open folds what is under the cursor: there is nothing further to go to.

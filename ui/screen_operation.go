@@ -65,7 +65,7 @@ func writeProgress(w *writer, r *run) {
 	w.blank()
 	w.field("speed", fmt.Sprintf("%.1f messages a second", p.Rate), text.Style{})
 	if left, ok := p.ETA.Value(); ok {
-		w.field("left", "about "+ops.Span(left), text.Style{})
+		w.field("time left", "about "+ops.Span(left), text.Style{})
 	}
 	w.field("spent", fmt.Sprintf("%s calls, %s", count(float64(p.Calls)), money(p.USD)), w.l.dim)
 	w.field("operation", p.ID, w.l.dim)
@@ -103,7 +103,11 @@ func writeCounts(w *writer, p ops.Progress) {
 	number("rejected", p.Rejected, w.l.page, "the target did not take them: they are still here")
 	number("unknown", p.Unknown, w.l.page, "no answer: they are still here, and may be there too")
 	number("returned", p.Returned, w.l.page, "sent, failed again and back in this queue")
-	number("missing", p.Missing, w.l.ticket, "not found: expired, or taken by somebody else")
+	if lookedForAll(p) {
+		number("missing", p.Missing, w.l.ticket, "not found: expired, or taken by somebody else")
+	} else {
+		number("left", leftOf(p), text.Style{}, "not begun with: they are where they were")
+	}
 	if held, ok := p.Depth.Value(); ok {
 		w.field("queue holds", count(held), w.l.dim)
 	}
@@ -154,7 +158,11 @@ func writeResult(w *writer, r *run) {
 	writeIDs(w, "unknown: look for them at the target before sending again", x.UnknownIDs)
 	writeIDs(w, "returned", x.ReturnedIDs)
 	writeIDs(w, "sent and not deleted here yet", x.PendingIDs)
-	writeIDs(w, "missing", x.MissingIDs)
+	if lookedForAll(x.Progress) {
+		writeIDs(w, "missing", x.MissingIDs)
+	} else {
+		writeIDs(w, "not begun with", x.MissingIDs)
+	}
 	w.head("record")
 	w.field("operation", x.ID, w.l.dim)
 	w.field("spent", fmt.Sprintf("%s calls, %s", count(float64(x.Calls)), money(x.USD)), w.l.dim)

@@ -27,7 +27,8 @@ var operationColumns = []table.Column{
 	{ID: "done", Title: "DONE", Width: 5, Right: true},
 	{ID: "total", Title: "OF", Width: 8, Min: 5, Priority: 1, Right: true},
 	{ID: "sent", Title: "SENT", Width: 8, Min: 5, Priority: 2, Right: true},
-	{ID: "bad", Title: "NOT SENT", Width: 8, Priority: 3, Right: true},
+	{ID: "failed", Title: "FAILED", Width: 6, Priority: 3, Right: true},
+	{ID: "left", Title: "LEFT", Width: 8, Min: 5, Priority: 2, Right: true},
 	{ID: "age", Title: "BEGAN", Width: 6, Priority: 2, Right: true},
 	{ID: "id", Title: "OPERATION", Width: 26, Min: 10, Priority: 4},
 }
@@ -167,6 +168,8 @@ func (t operationRows) cell(row, col int) (string, text.Style) {
 		case 5:
 			return count(float64(x.Open)), l.dim
 		case 6:
+			return count(float64(max(x.Total-x.Sent-x.Open, 0))), l.dim
+		case 7:
 			return age(x.Started, l.now), l.dim
 		}
 		return x.ID, l.dim
@@ -194,8 +197,14 @@ func (t operationRows) cell(row, col int) (string, text.Style) {
 	case 4:
 		return count(float64(p.Sent)), l.dim
 	case 5:
-		return count(float64(p.Rejected + p.Unknown + p.Missing)), l.dim
+		look := l.dim
+		if p.Rejected+p.Unknown > 0 {
+			look = l.page
+		}
+		return count(float64(p.Rejected + p.Unknown)), look
 	case 6:
+		return count(float64(leftOf(p))), l.dim
+	case 7:
 		return age(p.Started, l.now), l.dim
 	}
 	return p.ID, l.dim

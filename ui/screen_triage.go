@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +69,7 @@ type sorted struct {
 	causes []ops.CauseGroup
 	rowsOf map[string][]int32 // group key -> rows
 	title  map[string]string  // cause key -> what sets its group apart
+	whole  map[string]string  // cause key -> the title of its group
 	loss   time.Time          // the first of all
 }
 
@@ -353,6 +355,9 @@ func (a *App) looked(msg lookedMsg) tea.Cmd {
 		return nil
 	}
 	s.looking = nil
+	if a.note.text != "" && strings.HasSuffix(a.note.text, noLetters) { // it is not so any more
+		a.note = note{}
+	}
 	if msg.err != nil && !errors.Is(msg.err, context.Canceled) {
 		s.problem = ops.AsProblem(msg.err)
 		a.warn("look: " + s.problem.Error())
@@ -368,7 +373,7 @@ func (a *App) looked(msg lookedMsg) tea.Cmd {
 
 // sortPile sorts the letters that pass by their cause. It can be stopped.
 func sortPile(ctx context.Context, pile Pile, all []ops.Letter, pass func(ops.Letter) bool) (sorted, error) {
-	out := sorted{rowsOf: map[string][]int32{}, title: map[string]string{}}
+	out := sorted{rowsOf: map[string][]int32{}, title: map[string]string{}, whole: map[string]string{}}
 	kept := all
 	if pass != nil {
 		kept = nil
@@ -397,9 +402,9 @@ func sortPile(ctx context.Context, pile Pile, all []ops.Letter, pass func(ops.Le
 		if _, apart, ok := strings.Cut(title, ": "); ok && !g.Cause.Stated {
 			title = apart // a narrow column has no room for where it came from, which its neighbours share
 		}
-		out.title[g.Cause.Key] = title
+		out.title[g.Cause.Key], out.whole[g.Cause.Key] = title, g.Cause.Title
 		for _, key := range g.Keys {
-			out.title[key] = title
+			out.title[key], out.whole[key] = title, g.Cause.Title
 		}
 		if len(g.Keys) < 2 {
 			continue
@@ -505,6 +510,7 @@ func (s *triage) letterOpened(msg letterOpenedMsg) {
 	if i, ok := s.at[msg.id]; ok {
 		s.reader.letter.ID = msg.id
 		s.reader.opened(msg, s.all[i])
+		s.reader.cause = s.groupTitle(&s.all[i])
 		return
 	}
 	s.reader.busy = false
@@ -514,7 +520,7 @@ func (s *triage) letterOpened(msg letterOpenedMsg) {
 // what is under the cursor.
 func (s *triage) chosen() (ops.Selection, string) {
 	if ids := s.shown.Marks(); len(ids) > 0 {
-		return ops.Selection{IDs: ids}, plural(len(ids), "marked letter")
+		return ops.Selection{IDs: ids}, plural(len(ids), "marked message")
 	}
 	keys := s.groups.Marks()
 	if len(keys) == 0 && s.focus == paneGroups {
@@ -523,13 +529,13 @@ func (s *triage) chosen() (ops.Selection, string) {
 	switch {
 	case len(keys) == 0:
 		if x, ok := s.letter(); ok {
-			return ops.Selection{IDs: []string{x.ID}}, "the letter under the cursor"
+			return ops.Selection{IDs: []string{x.ID}}, "the one under the cursor"
 		}
 		return ops.Selection{}, ""
 	case s.sortedBy == "" && slices.Contains(keys, allGroups):
-		return ops.Selection{All: true}, "all " + plural(len(s.all), "letter") + " of the look"
+		return ops.Selection{All: true}, "all that the look read"
 	case s.sortedBy == "" && len(keys) == 1 && keys[0] != "":
-		return ops.Selection{Cause: keys[0]}, fmt.Sprintf("group %s, %s", keys[0], plural(len(s.rowsOf[keys[0]]), "letter"))
+		return ops.Selection{Cause: keys[0]}, "group " + keys[0]
 	}
 	var ids []string
 	seen := map[int32]bool{}
@@ -541,11 +547,81 @@ func (s *triage) chosen() (ops.Selection, string) {
 			}
 		}
 	}
-	words := plural(len(ids), "letter") + " of " + plural(len(keys), "group")
+	words := plural(len(ids), "message") + " of " + plural(len(keys), "group")
 	if s.sortedBy != "" {
 		words += " that pass the filter"
 	}
 	return ops.Selection{IDs: ids}, words
+}
+
+// maxBreakdown bounds the lines that say which groups a plan is about.
+const maxBreakdown = 5
+
+// breakdown says what is chosen by group, the largest first.
+func (s *triage) breakdown(which ops.Selection) []string {
+	rows := s.rowsOf[allGroups]
+	switch {
+	case which.Cause != "":
+		rows = s.rowsOf[which.Cause]
+	case len(which.IDs) > 0:
+		rows = nil
+		for _, id := range which.IDs {
+			if row, ok := s.at[id]; ok {
+				rows = append(rows, row)
+			}
+		}
+	}
+	parts := map[string]share{}
+	for _, row := range rows {
+		x := &s.all[row]
+		p := parts[s.groupTitle(x)]
+		p.n++
+		if x.Harmless != "" {
+			p.harmless++
+		}
+		parts[s.groupTitle(x)] = p
+	}
+	titles := slices.SortedFunc(maps.Keys(parts), func(a, b string) int {
+		return cmp.Or(parts[b].n-parts[a].n, compareStrings(a, b))
+	})
+	var out []string
+	rest := share{}
+	for i, title := range titles {
+		p := parts[title]
+		if len(titles) > maxBreakdown && i >= maxBreakdown-1 {
+			rest.n += p.n
+			rest.harmless += p.harmless
+			continue
+		}
+		out = append(out, p.words(title))
+	}
+	if rest.n > 0 {
+		out = append(out, rest.words(fmt.Sprintf("in %d more groups", len(titles)-maxBreakdown+1)))
+	}
+	return out
+}
+
+// share is how many of what is chosen are in a group.
+type share struct{ n, harmless int }
+
+func (p share) words(where string) string {
+	line := count(float64(p.n)) + " " + where
+	switch {
+	case p.harmless == p.n:
+		line += " (harmless)"
+	case p.harmless > 0:
+		line += fmt.Sprintf(" (%s harmless)", count(float64(p.harmless)))
+	}
+	return line
+}
+
+// groupTitle is the title of the group that a letter is in: its own cause may be
+// one of several shapes that were folded into one.
+func (s *triage) groupTitle(x *ops.Letter) string {
+	if x.Cause == nil {
+		return "no cause known"
+	}
+	return cmp.Or(s.whole[x.Cause.Key], x.Cause.Title)
 }
 
 // running is the operation on this queue, nil when there is none.
@@ -607,6 +683,16 @@ func (g groupRows) title(row int) string {
 	return g.causes[row-1].Cause.Title
 }
 
+// titleIn leaves out where a group came from where the column has no room for both:
+// what sets it apart from its neighbours stands after that.
+func (g groupRows) titleIn(row, width int) string {
+	title := g.title(row)
+	if row == 0 || text.Width(title) <= width {
+		return title
+	}
+	return cmp.Or(g.sorted.title[g.causes[row-1].Cause.Key], title)
+}
+
 func (g groupRows) Compare(a, b, col int) int {
 	if a == 0 || b == 0 { // all letters stay on top
 		return a - b
@@ -640,7 +726,7 @@ func (g groupRows) Draw(c *text.Canvas, row, col, width int) {
 		if row > 0 && g.causes[row-1].Harmless == g.causes[row-1].Count {
 			look = l.good
 		}
-		c.Cell(g.title(row), width, look)
+		c.Cell(g.titleIn(row, width), width, look)
 	case 3:
 		if row > 0 {
 			c.Right(age(g.causes[row-1].LastSent, l.now), width, l.dim)

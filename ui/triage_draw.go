@@ -151,16 +151,23 @@ func (s *triage) drawPanes(c *text.Canvas, height int, l light) {
 	width := c.Width()
 	switch {
 	case width >= threePanes:
-		a, b := min(width*40/100, 70), min(max(width*24/100, 28), 50)
-		if s.focus != paneGroups { // the letters are wider than the groups once they are walked through
-			a, b = min(max(width*24/100, 28), 50), min(max(width*32/100, 34), 64)
+		a, b := min(width*36/100, 70), min(max(width*30/100, 36), 60)
+		switch s.focus { // what is walked through is wide, what is read wider
+		case paneLetters:
+			a, b = min(max(width*24/100, 28), 50), min(max(width*42/100, 48), 80)
+		case paneMessage:
+			a, b = min(max(width*20/100, 24), 40), min(max(width*28/100, 32), 50)
 		}
 		s.beside(c, height, l, []pane{paneGroups, paneLetters, paneMessage}, a, b, width-a-b-2)
 	case width >= twoPanes && s.focus == paneGroups:
 		a := (width - 1) * 52 / 100
 		s.beside(c, height, l, []pane{paneGroups, paneLetters}, a, width-a-1)
 	case width >= twoPanes:
-		a := (width - 1) * 38 / 100
+		share := 50
+		if s.focus == paneMessage {
+			share = 36
+		}
+		a := (width - 1) * share / 100
 		s.beside(c, height, l, []pane{paneLetters, paneMessage}, a, width-a-1)
 	default:
 		s.beside(c, height, l, []pane{s.focus}, width)
@@ -249,7 +256,7 @@ func (s *triage) drawStrip(c *text.Canvas, lines int, l light) {
 func (s *triage) stripWords(l light) (first, second string) {
 	if s.focus != paneGroups {
 		if x, ok := s.letter(); ok {
-			return strings.Join(nonEmpty(x.ID, titleOf(x.Cause)), "  "), letterWords(x, l)
+			return strings.Join(nonEmpty(x.ID, s.groupTitle(&x)), "  "), letterWords(x, l)
 		}
 		return "", ""
 	}
@@ -259,13 +266,6 @@ func (s *triage) stripWords(l light) (first, second string) {
 	}
 	g := s.causes[row-1]
 	return g.Cause.Title, groupWords(&g, l)
-}
-
-func titleOf(c *ops.Cause) string {
-	if c == nil {
-		return ""
-	}
-	return c.Title
 }
 
 func (s *triage) depthWords() string {

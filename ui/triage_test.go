@@ -239,6 +239,57 @@ func TestLeftAndRightGoFromPaneToPane(t *testing.T) {
 	c.seesNot("triage orders-failed")
 }
 
+func TestAMessageSaysWhyItIsHereAndHowMuchOfItIsBelow(t *testing.T) {
+	d := sampleDesk()
+	c := looked(t, d, 80, 24)
+	c.press("down", "enter", "enter")
+	c.sees("cause       orders · OrderPlaced · body", "line 1 of ", "more below", "/ search")
+	c.press("G")
+	c.seesNot("more below")
+	if got := systemValue(ops.FirstAttribute, "1795305671247"); got != "2026-11-22 00:01:11Z  (1795305671247)" {
+		t.Error(got)
+	}
+	dead := ops.Layer{Kind: "Lambda dead letter"}
+	if got := factValue(&dead, ops.Fact{Name: "Error code", Value: "200"}); got != "function error (HTTP 200)" {
+		t.Error(got)
+	}
+	if got := factValue(&dead, ops.Fact{Name: "Error code", Value: "429"}); got != "429" {
+		t.Error(got)
+	}
+}
+
+func TestANarrowListOfGroupsSaysWhatSetsThemApart(t *testing.T) {
+	d := sampleDesk()
+	for _, x := range d.letters {
+		if x.Cause.Event == "OrderPlaced" {
+			x.Cause.Title = "JSON from orders: total is a string (others: number)"
+		}
+	}
+	c := looked(t, d, 80, 24)
+	c.sees("total is a string")
+	c = looked(t, d, 120, 36)
+	c.sees("total is a string")
+}
+
+func TestANoteThatThereAreNoLettersGoesWhenTheyCome(t *testing.T) {
+	c := atTriage(t, sampleDesk(), 120, 36)
+	c.press("n", "d")
+	c.sees("redrive: there are no letters")
+	_, cmd := c.app.Update(lookedMsg{screen: c.app.triage(), pile: &pileOfValues{c.app.work.desk.(*deskOfValues), nil}})
+	c.run(cmd)
+	c.seesNot("there are no letters")
+}
+
+func TestHelpBeginsWithTheScreenItWasCalledFrom(t *testing.T) {
+	c := looked(t, sampleDesk(), 120, 36)
+	c.press("?")
+	have := c.text()
+	here, all := strings.Index(have, "keys of triage orders-failed"), strings.Index(have, "Moves up one line.")
+	if here < 0 || all >= 0 && all < here || !strings.Contains(have, "Plans sending the marked letters") {
+		t.Errorf("the keys of the screen do not come first:\n%s", have)
+	}
+}
+
 func TestFilterOfLetters(t *testing.T) {
 	c := looked(t, sampleDesk(), 120, 36)
 	c.press("/")

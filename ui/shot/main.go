@@ -55,6 +55,7 @@ const demoAt = "2026-11-22T03:14:00Z"
 var readme = []picture{
 	{path: "overview", keys: "{PAGE}{refresh}~~~"},
 	{path: "stream", keys: "{PAGE}{refresh}<enter>{slowest reader}~~"},
+	{path: "triage", keys: "{PAGE}:triage orders-dlq<enter>{lease}~~<enter>{of JSON}~~~j~~~"},
 	{path: "map", keys: "{PAGE}{refresh}P{shop-clicks}~~"},
 }
 
