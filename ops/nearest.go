@@ -25,6 +25,18 @@ func Nearest(word string, words []string, n int) []string {
 	return near
 }
 
+// Near is Nearest without the words that nobody can have meant: what is more than
+// a third of its letters away (two letters are always forgiven).
+func Near(word string, words []string, n int) []string {
+	var near []string
+	for _, w := range Nearest(word, words, n) {
+		if edits(word, w) <= max(2, len(word)/3) {
+			near = append(near, w)
+		}
+	}
+	return near
+}
+
 // edits is the Levenshtein distance in bytes, or 1 where b contains a whole:
 // people leave out prefixes. Both are bounded, because a hostile name may be
 // long.

@@ -22,3 +22,18 @@ func TestNearest(t *testing.T) {
 		t.Errorf("nearest of nothing: %q", got)
 	}
 }
+
+func TestNear(t *testing.T) {
+	queues := []string{"orders", "orders-dlq", "billing-events", "prod-invoices"}
+	for word, want := range map[string][]string{
+		"ordres":     {"orders"},
+		"ordres-dlq": {"orders-dlq"},
+		"invoices":   {"prod-invoices"},
+		"zzz":        nil,
+		"shipments":  nil,
+	} {
+		if got := Near(word, queues, 3); !slices.Equal(got, want) {
+			t.Errorf("near %q: %q, want %q", word, got, want)
+		}
+	}
+}

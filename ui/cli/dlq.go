@@ -101,9 +101,48 @@ func (s *session) atQueue(ctx context.Context, name string) (*bench, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if b.queue, err = b.desk.Queue(ctx, name); err != nil {
-		return nil, err
+		return nil, b.suggested(ctx, name, err)
 	}
 	return b, nil
+}
+
+// didYouMean begins the hint about a queue that is not there.
+const didYouMean = "did you mean "
+
+// suggested leaves of the names that are offered those which a person can have
+// meant, dead-letter queues first.
+func (b *bench) suggested(ctx context.Context, name string, err error) error {
+	p := ops.AsProblem(err)
+	offered, ok := strings.CutPrefix(p.Hint, didYouMean)
+	if !ok || p.Fault != ops.FaultNotFound {
+		return err
+	}
+	var dead, others []string
+	for _, n := range ops.Near(name, strings.Split(strings.TrimSuffix(offered, "?"), ", "), 3) {
+		if q, err := b.desk.Queue(ctx, n); err == nil && q.IsDeadLetter() {
+			dead = append(dead, n)
+		} else { // also where it cannot be told: the name is there
+			others = append(others, n)
+		}
+	}
+	told := *p
+	told.Hint = "`kxops dlq ls` lists the dead-letter queues"
+	if near := append(dead, others...); len(near) > 0 {
+		told.Hint = didYouMean + orList(near) + "?"
+	}
+	return &told
+}
+
+// warnLive says that a queue is none of dead letters: what is in it may be work
+// that waits for its consumer.
+func (b *bench) warnLive() {
+	switch q := b.queue; {
+	case q.IsDeadLetter():
+	case q.RedriveTo != "":
+		b.say("warning: " + q.Name + " is no dead-letter queue: it has one itself, " + q.RedriveTo.Name() + ", and its messages wait for their consumer")
+	default:
+		b.say("warning: no queue names " + q.Name + " in its redrive policy: if no function or topic sends its failures there, it is no dead-letter queue")
+	}
 }
 
 // toLook opens the desk at a queue whose messages are to be received.
@@ -202,11 +241,15 @@ func lookLine(p ops.LookProgress) string {
 
 // seenLine says how much of the queue was seen: a sample must not pass for all.
 func seenLine(q ops.Queue, seen int) string {
-	line := fmt.Sprintf("saw %s of %s", countOf(seen, "message"), q.Name)
+	return fmt.Sprintf("saw %s of %s", countOf(seen, "message"), q.Name) + holdsText(q)
+}
+
+// holdsText is what the queue says of itself, "" when it is not known.
+func holdsText(q ops.Queue) string {
 	if depth, ok := q.Depth().Value(); ok {
-		line += fmt.Sprintf(", which says it holds about %s", thousands(int(depth)))
+		return fmt.Sprintf("; the queue holds about %s", thousands(int(depth)))
 	}
-	return line
+	return ""
 }
 
 // dollars is an amount of USD; what is not worth a ten-thousandth is no zero.
@@ -320,6 +363,17 @@ func leftS(at, now time.Time) *float64 {
 	}
 	v := rounded(max(at.Sub(now).Seconds(), 0))
 	return &v
+}
+
+// zoned is a moment in a table: UTC to the second, and it says so.
+const zoned = "2006-01-02 15:04:05Z"
+
+// moment is a moment in a table, "?" when unknown.
+func moment(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "?"
+	}
+	return t.UTC().Format(zoned)
 }
 
 // stamp is a moment as text: UTC to the second, "?" when unknown.

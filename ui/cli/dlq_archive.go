@@ -2,7 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -182,7 +188,43 @@ func (s *session) fromFile(ctx context.Context, queue string, verb ops.Verb, in 
 	if in == "" {
 		return wrongUsage(fmt.Sprintf("--in FILE is missing: what to %s", verb))
 	}
-	return s.change(ctx, queue, func(q ops.Queue) ops.Ask {
+	if err := notAPlan(in); err != nil {
+		return err
+	}
+	return badFile(in, s.change(ctx, queue, func(q ops.Queue) ops.Ask {
 		return ops.Ask{Verb: verb, Queue: q.ARN, File: in, Again: again, Reason: s.reason}
-	}, f)
+	}, f))
+}
+
+// planHead is how a plan file begins.
+var planHead = regexp.MustCompile(`^\s*\{\s*"schema"\s*:\s*"` + regexp.QuoteMeta(ops.PlanSchema) + `"`)
+
+// notAPlan refuses a plan where a file of messages is wanted, and a file that
+// cannot be read, before anything is asked of AWS.
+func notAPlan(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return &exitWith{code: exitError, what: "the file cannot be read: " + err.Error(), err: err}
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return &exitWith{code: exitError, what: "the file cannot be read: " + err.Error(), err: err}
+	}
+	if planHead.Match(head[:n]) {
+		return &exitWith{code: exitError, what: path + " is a plan, and no file of messages", hint: "this is a plan; use --plan, as in `kxops dlq redrive QUEUE --plan " + path + "`"}
+	}
+	return nil
+}
+
+// badFile makes an error of what is wrong with a file: nobody refused anything.
+func badFile(path string, err error) error {
+	p := ops.AsProblem(err)
+	whole, absErr := filepath.Abs(path)
+	var told *exitWith
+	if p == nil || errors.As(err, &told) || absErr != nil || p.Fault != ops.FaultRefused || !strings.HasPrefix(p.What, whole+", line ") {
+		return err
+	}
+	return &exitWith{code: exitError, what: p.What, hint: p.Hint, err: err}
 }

@@ -48,7 +48,7 @@ func newDlqEdit(s *session) *cobra.Command {
 needs a terminal: its attributes on top, its body below. What was
 changed is shown, then the plan; the original is archived before it is deleted, and
 the record keeps which message became which. The file for the editor can be read by
-you alone and is removed afterwards.
+you alone and is removed afterwards; one that cannot be read back is kept, and named.
 
 Exit codes: as "kxops dlq redrive"; 0 also when nothing was changed.`,
 		Example: `  kxops --access change dlq edit orders-dlq --message-id 5f0c…
@@ -58,7 +58,7 @@ Exit codes: as "kxops dlq redrive"; 0 also when nothing was changed.`,
 			if f.id == "" {
 				return wrongUsage("--message-id ID is missing: one message is edited at a time")
 			}
-			if err := firstError(f.look.check(), s.hasEditor()); err != nil {
+			if err := firstError(checkMessageID(f.id), f.look.check(), s.hasEditor()); err != nil {
 				return err
 			}
 			return s.dlqEdit(c.Context(), args[0], f)
@@ -121,7 +121,7 @@ func (b *bench) edit(ctx context.Context, original ops.Message) (_ ops.Message, 
 		return original, fmt.Errorf("make the file for the editor: %w", err)
 	}
 	path := f.Name()
-	defer func() { err = errors.Join(err, os.Remove(path)) }()
+	defer func() { err = unsent(err, path, editable(original)) }()
 	_, err = f.Write(editable(original))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return original, fmt.Errorf("write the file for the editor: %w", err)
@@ -147,6 +147,22 @@ func (b *bench) edit(ctx context.Context, original ops.Message) (_ ops.Message, 
 		}
 	}
 	return original, fmt.Errorf("the message could not be read after %d edits", editsMost)
+}
+
+// unsent removes the editor's file, unless the edit failed and a person's work is
+// in it: that is kept, and the error says where.
+func unsent(err error, path string, before []byte) error {
+	if err == nil {
+		return os.Remove(path)
+	}
+	code, what, hint := judge(err)
+	told := &exitWith{code: code, what: what + "; nothing was sent", hint: hint, err: err}
+	if now, e := os.ReadFile(path); e == nil && !bytes.Equal(now, before) {
+		told.lines = []string{"your text is kept in " + path}
+	} else if e := os.Remove(path); e != nil {
+		told.err = errors.Join(err, e)
+	}
+	return told
 }
 
 // runEditor runs $VISUAL, $EDITOR or the system's own. It is given the terminal;

@@ -11,11 +11,13 @@ import (
 
 const (
 	redrawEvery = 200 * time.Millisecond // on a terminal
-	tellEvery   = 10 * time.Second       // into a file or a pipe
+	tellEvery   = 10 * time.Second       // into a file or a pipe, where the text has changed
+	repeatEvery = 30 * time.Second       // … and where it has not
 )
 
 // progressLine is how far something got, on stderr: one line that is written
-// again and again on a terminal, a line every ten seconds elsewhere. It is safe
+// again and again on a terminal; elsewhere a line every ten seconds, every thirty
+// where nothing changes. It is safe
 // for concurrent use.
 type progressLine struct {
 	mu    sync.Mutex
@@ -23,6 +25,7 @@ type progressLine struct {
 	width int  // of the terminal, 0: there is none
 	open  bool // a line stands on the terminal without its end
 	last  time.Time
+	told  string // the last line, where there is no terminal
 	now   func() time.Time
 }
 
@@ -39,17 +42,20 @@ func (s *session) progressLine() *progressLine {
 func (p *progressLine) show(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	line = oneLine(line)
 	every := tellEvery
 	if p.width > 0 {
 		every = redrawEvery
+	} else if line == p.told {
+		every = repeatEvery
 	}
 	if now := p.now(); now.Sub(p.last) < every {
 		return
 	} else {
 		p.last = now
 	}
-	line = oneLine(line)
 	if p.width == 0 {
+		p.told = line
 		fmt.Fprintln(p.s.Err, line)
 		return
 	}

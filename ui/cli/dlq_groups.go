@@ -143,5 +143,5 @@ func sentWord(t *time.Time) string {
 	if t == nil {
 		return "?"
 	}
-	return t.UTC().Format("01-02 15:04:05")
+	return t.UTC().Format("01-02 15:04:05Z")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,7 +32,8 @@ func newDlqPeek(s *session) *cobra.Command {
 		Short: "Messages, decoded: why they are there and when they are lost",
 		Long: `Receives messages, gives them back, and prints them with every layer decoded: SNS
 envelope, S3 event, gzip, base64 and more; why they failed, as far as they say; when
-they expire. A selection limits what is printed, --limit what is looked at.
+they expire. A selection limits what is printed, --limit what is looked at: 10 messages,
+with a selection up to 100,000.
 
 With -o json each message is one object a line, with the body as it is in the queue.
 
@@ -45,10 +47,13 @@ Exit codes: 0 looked · 1 could not look · 2 wrong usage · 4 refused (--access
 			if err := firstError(look.check(), sel.check(c, false)); err != nil {
 				return err
 			}
+			if !c.Flags().Changed("limit") && len(sel.given(c)) > 0 {
+				look.limit = wholeQueue // what is looked for may be anywhere
+			}
 			return s.dlqPeek(c.Context(), args[0], look, sel, raw)
 		},
 	}
-	look.register(c, 10, "look at so many messages at most")
+	look.register(c, 10, "look at so many messages at most; with a selection the default is 100000")
 	c.Flags().BoolVar(&raw, "raw", false, "bodies as they are in the queue, nothing else (json: no layers)")
 	sel.register(c)
 	return c
@@ -64,6 +69,9 @@ func (s *session) dlqPeek(ctx context.Context, name string, f lookFlags, sel sel
 	letters, selectErr := b.selected(pile, sel.of(b.queue))
 	if selectErr != nil {
 		return firstError(err, selectErr)
+	}
+	if !sel.of(b.queue).Empty() {
+		b.say(fmt.Sprintf("%s of the %s looked at", thousands(len(letters)), thousands(len(pile.Letters()))) + holdsText(b.queue))
 	}
 	if err := b.printLetters(pile, letters, raw); err != nil {
 		return err
@@ -109,7 +117,50 @@ func (b *bench) selected(pile *dlq.Pile, sel ops.Selection) ([]ops.Letter, error
 		}
 		b.say(line)
 	}
-	return found.Letters, err
+	return found.Letters, idsHint(err, sel.IDs, pile)
+}
+
+// nearestTo begins the hint about a message id that was not seen.
+const nearestTo = "nearest to "
+
+// idsHint keeps random ids out of an error: another id is worth a word only when
+// what was given is its beginning.
+func idsHint(err error, ids []string, pile *dlq.Pile) error {
+	p := ops.AsProblem(err)
+	if p == nil || len(ids) == 0 || !strings.HasPrefix(p.Hint, nearestTo) {
+		return err
+	}
+	told := *p
+	told.Hint = ""
+	for _, l := range pile.Letters() {
+		for _, id := range ids {
+			if strings.HasPrefix(l.ID, id) && l.ID != id && told.Hint == "" {
+				told.Hint = didYouMean + l.ID + "?"
+			}
+		}
+	}
+	return &told
+}
+
+// titled gives letters the titles of their groups, which say what sets a group
+// apart from the others.
+func titled(letters, all []ops.Letter) []ops.Letter {
+	titles := map[string]string{}
+	for _, g := range dlq.Groups(all) {
+		for _, key := range g.Keys {
+			titles[key] = g.Cause.Title
+		}
+	}
+	out := slices.Clone(letters) // the pile's own are not written to
+	for i, l := range out {
+		if l.Cause == nil || titles[l.Cause.Key] == "" {
+			continue
+		}
+		c := *l.Cause
+		c.Title = titles[c.Key]
+		out[i].Cause = &c
+	}
+	return out
 }
 
 func firstError(errs ...error) error {
@@ -125,7 +176,7 @@ func (b *bench) printLetters(pile *dlq.Pile, letters []ops.Letter, raw bool) err
 	lines := json.NewEncoder(b.Out)
 	lines.SetEscapeHTML(false)
 	now := b.account.clock()
-	for i, l := range letters {
+	for i, l := range titled(letters, pile.Letters()) {
 		m, ok := pile.Message(l.ID)
 		if !ok {
 			return fmt.Errorf("message %s was looked at and is not in memory: this is a mistake in kxops, please report it", oneLine(l.ID))

@@ -372,13 +372,20 @@ func (p *printer) plan(x ops.Plan) {
 		kind = "FIFO"
 	}
 	field("queue", x.From.Name()+" ("+kind+")")
+	said := map[string]bool{} // as a fact, or already
+	for _, f := range x.Facts {
+		said[strings.ToLower(f.Name)] = true
+	}
 	for _, t := range x.To {
 		field("to", targetText(t))
+		said["file"] = said["file"] || t.Kind == ops.KindFile && t.Path == x.File
 	}
-	if n := x.Messages(); n > 0 {
+	if n := x.Messages(); n > 0 && !said["messages"] {
 		field("messages", thousands(n)+selectionText(x.Select))
 	}
-	field("file", x.File)
+	if !said["file"] {
+		field("file", x.File)
+	}
 	field("pace", paceText(x))
 	field("takes", costText(x))
 	field("because", x.Reason)

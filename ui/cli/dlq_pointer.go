@@ -40,6 +40,8 @@ the range: it works on the other records again. That is a change: it needs
 		Args: takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
+			case f.id != "" && checkMessageID(f.id) != nil:
+				return checkMessageID(f.id)
 			case f.id == "":
 				return wrongUsage("--message-id ID is missing: `kxops dlq peek " + args[0] + "` lists the messages")
 			case c.Flags().Changed("out") && f.out == "":
@@ -121,10 +123,10 @@ func (b *bench) oneMessage(ctx context.Context, f lookFlags, id string) (ops.Mes
 		return m, err
 	}
 	_, err = pile.Select(ops.Selection{IDs: []string{id}})
-	if err == nil {
-		err = &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("message %s was not seen in %s", id, b.queue.Name), Hint: seenLine(b.queue, len(pile.Letters()))}
+	if err != nil {
+		return m, idsHint(err, []string{id}, pile)
 	}
-	return m, err
+	return m, &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("message %s was not seen in %s", id, b.queue.Name), Hint: seenLine(b.queue, len(pile.Letters()))}
 }
 
 // poison asks, and then finds the record that fails.

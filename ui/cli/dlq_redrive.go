@@ -110,11 +110,13 @@ function:NAME, file:PATH.
 --native leaves it to SQS's own move task: everything that is there, in no order, with
 new message ids that SQS does not tell, so what comes back cannot be recognised.
 
-Changes need --access change. Without --yes a person is asked. Ctrl+c finishes what is
+Changes need --access change, and --yes or a terminal to ask on; without them nothing is
+looked at, unless --dry-run or --plan-out asks for the plan only. Ctrl+c finishes what is
 in hand and stops; ctrl+c again stops at once.
 
 Exit codes: 0 done · 1 error · 2 wrong usage · 3 done in part (something was rejected,
-is unknown, missing, or came back) · 4 refused by the gate or a person · 5 halted by
+is unknown, missing, or came back) · 4 refused by the gate or a person, or something
+stands against the plan, also with --dry-run · 5 halted by
 the canary · 10 there is something to do (--dry-run --detailed-exitcode).`,
 		Example: `  kxops dlq redrive orders-dlq --all --dry-run
   kxops --access change dlq redrive orders-dlq --group Timeout-4c1e --canary --rate 50
@@ -197,6 +199,9 @@ func (s *session) change(ctx context.Context, queue string, ask func(ops.Queue) 
 	if err := b.mayApply(f); err != nil {
 		return err
 	}
+	if ask(b.queue).Verb == ops.Move {
+		b.warnLive()
+	}
 	plan, err := b.desk.Plan(ctx, ask(b.queue), nil)
 	if err != nil {
 		return err
@@ -215,14 +220,16 @@ func (s *session) changeSelected(ctx context.Context, queue string, look lookFla
 	if err := firstError(b.mayApply(f), b.mayLook()); err != nil {
 		return err
 	}
+	b.warnLive()
 	pile, err := b.look(ctx, look)
 	if err != nil {
 		return err
 	}
 	b.say(seenLine(b.queue, len(pile.Letters())))
-	plan, err := b.desk.Plan(ctx, ask(b.queue), pile)
+	wanted := ask(b.queue)
+	plan, err := b.desk.Plan(ctx, wanted, pile)
 	if err != nil {
-		return err
+		return idsHint(err, wanted.Select.IDs, pile)
 	}
 	if err := pile.Release(ctx); err != nil {
 		return fmt.Errorf("give the messages back: %w", err)

@@ -29,10 +29,40 @@ func (b *bench) finish(ctx context.Context, op *dlq.Operation, id string) error 
 	if result.ID == "" {
 		result.ID = id
 	}
+	result.Next = append(result.Next, afterwards(op.Plan(), result)...)
 	if err := b.printResult(result, time.Since(started)); err != nil {
 		return err
 	}
 	return resultCode(result)
+}
+
+// afterwards is what is left to a person when an operation is over: to look for what
+// fails again where nobody watched, and the way back from an archive.
+func afterwards(plan ops.Plan, r ops.Result) []string {
+	queue := shellWord(plan.From.Name())
+	switch {
+	case r.Sent == 0:
+	case plan.Verb == ops.Archive:
+		return []string{fmt.Sprintf("the messages are in %s; kxops --access change dlq restore %s --in %s puts them back", plan.File, queue, shellWord(plan.File))}
+	case plan.Verb == ops.Redrive && plan.Pace.Watch == 0:
+		for _, f := range plan.Facts {
+			if f.Name == "Back after" {
+				back, _, _ := strings.Cut(f.Value, " (")
+				return []string{"nothing watched for returns: " + back + "; look again: kxops dlq groups " + queue}
+			}
+		}
+	}
+	return nil
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:+@%,=", r))
+	}) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 // follow shows the progress. The first interrupt asks the operation to finish
@@ -76,7 +106,7 @@ func progressText(p ops.Progress) string {
 		parts[0] = p.Stage
 	}
 	if p.Verb == ops.Move {
-		parts = append(parts, "SQS says it moved "+countOr(p.Moved), "the queue says it holds "+countOr(p.Depth))
+		parts = append(parts, "moved "+countOr(p.Moved)+" as far as SQS tells", countOr(p.Depth)+" left in the queue")
 	} else {
 		parts = append(parts, fmt.Sprintf("sent %s of %s", thousands(p.Sent), thousands(p.Total)))
 	}
@@ -98,7 +128,7 @@ func progressText(p ops.Progress) string {
 	if eta, ok := p.ETA.Value(); ok && eta > 0 {
 		parts = append(parts, ops.Span(eta)+" left")
 	}
-	if p.Note != "" {
+	if p.Note != "" && (p.Verb != ops.Move || !strings.HasPrefix(p.Note, "SQS says ")) { // that says the count again
 		parts = append(parts, p.Note)
 	}
 	return strings.Join(parts, " · ")

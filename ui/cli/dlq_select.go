@@ -75,11 +75,20 @@ func (f *selectionFlags) check(c *cobra.Command, needed bool) error {
 		return wrongUsage("nothing can be older than --older-than and newer than --newer-than as given; --newer-than must be the longer time")
 	}
 	for _, id := range f.ids {
-		if id == "" || strings.ContainsAny(id, " \t\n,") {
-			return wrongUsage(fmt.Sprintf("--message-id %q is no message id; give one id, and repeat the flag for more", id))
+		if err := checkMessageID(id); err != nil {
+			return err
 		}
 	}
 	return f.checkFilter()
+}
+
+// checkMessageID refuses what cannot be one, among others the next flag where the
+// id itself was forgotten.
+func checkMessageID(id string) error {
+	if id == "" || strings.HasPrefix(id, "-") || strings.ContainsAny(id, " \t\n,") {
+		return wrongUsage(fmt.Sprintf("--message-id %q is no message id; give one id, and repeat the flag for more", id))
+	}
+	return nil
 }
 
 // checkFilter compiles the jq expression against nothing, so that a typing error

@@ -32,10 +32,11 @@ type tasksReport struct {
 
 type taskReport struct {
 	Status  string     `json:"status"`
-	To      *ops.ARN   `json:"to"`         // null: each message to its own source
-	Rate    *int       `json:"rate_per_s"` // null: SQS decides
-	Moved   int64      `json:"moved"`      // approximate, it lags
-	Total   int64      `json:"to_move"`    // when it began
+	Handle  string     `json:"task_handle,omitempty"` // only while it runs
+	To      *ops.ARN   `json:"to"`                    // null: each message to its own source
+	Rate    *int       `json:"rate_per_s"`            // null: SQS decides
+	Moved   int64      `json:"moved"`                 // approximate, it lags
+	Total   int64      `json:"to_move"`               // when it began
 	Started *time.Time `json:"started_at"`
 	Failure string     `json:"failure,omitempty"`
 }
@@ -62,7 +63,7 @@ func (s *session) dlqTasks(ctx context.Context, queue string) (err error) {
 func newTasksReport(q ops.Queue, tasks []dlq.Task) tasksReport {
 	r := tasksReport{Schema: "kxops/move_tasks/v1", Queue: q.ARN, Depth: number(q.Depth()), Tasks: []taskReport{}}
 	for _, t := range tasks {
-		x := taskReport{Status: t.Status, Rate: known(t.Rate), Moved: t.Moved, Total: t.Total, Started: when(t.Started), Failure: oneLine(t.Failure)}
+		x := taskReport{Status: t.Status, Handle: t.Handle, Rate: known(t.Rate), Moved: t.Moved, Total: t.Total, Started: when(t.Started), Failure: oneLine(t.Failure)}
 		if t.To != "" {
 			x.To = &t.To
 		}
@@ -86,11 +87,7 @@ func (p *printer) tasks(r tasksReport) {
 		if t.Rate != nil {
 			rate = fmt.Sprintf("%d/s", *t.Rate)
 		}
-		started := "?"
-		if t.Started != nil {
-			started = stamp(*t.Started)
-		}
-		rows = append(rows, []string{t.Status, started, fmt.Sprintf("%d of %d", t.Moved, t.Total), rate, to, t.Failure})
+		rows = append(rows, []string{t.Status, moment(t.Started), fmt.Sprintf("%s of %s", thousands(int(t.Moved)), thousands(int(t.Total))), rate, to, t.Failure})
 	}
 	p.aligned([]string{"STATUS", "STARTED", "MOVED", "RATE", "TO", "FAILURE"}, rows)
 }
@@ -237,13 +234,9 @@ func (p *printer) unfinished(r unfinishedReport) {
 	}
 	var rows [][]string
 	for _, u := range r.Operations {
-		started := "?"
-		if u.Started != nil {
-			started = stamp(*u.Started)
-		}
 		rows = append(rows, []string{
 			named(u.ID), string(u.Verb), named(u.From.Name()), fmt.Sprintf("%s of %s", thousands(u.Sent), thousands(u.Total)), thousands(u.Deleted), thousands(u.Open),
-			started, named(u.Account) + " " + named(u.Region), named(u.By),
+			moment(u.Started), named(u.Account) + " " + named(u.Region), named(u.By),
 		})
 	}
 	p.aligned([]string{"OPERATION", "VERB", "QUEUE", "SENT", "DELETED", "OPEN", "STARTED", "ACCOUNT", "BY"}, rows)

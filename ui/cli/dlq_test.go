@@ -344,8 +344,8 @@ func TestProgressText(t *testing.T) {
 	if want := "canary: 1 of 27 · sent 1 of 27 · watching for returns until 03:19:49 UTC"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	got = progressText(ops.Progress{Verb: ops.Move, State: ops.Running})
-	if want := "running · SQS says it moved ? · the queue says it holds ?"; got != want {
+	got = progressText(ops.Progress{Verb: ops.Move, State: ops.Running, Note: "SQS says 3 moved; its counter lags"})
+	if want := "running · moved ? as far as SQS tells · ? left in the queue"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -371,11 +371,99 @@ func TestTasksText(t *testing.T) {
 	}))
 	want := `orders-dlq · 2 move tasks · the queue says it holds ?
 
-STATUS   STARTED              MOVED    RATE         TO      FAILURE
-RUNNING  2026-11-23 02:00:00  3 of 10  5/s          origin
-FAILED   ?                    0 of 0   SQS decides  other   the target is gone
+STATUS   STARTED               MOVED    RATE         TO      FAILURE
+RUNNING  2026-11-23 02:00:00Z  3 of 10  5/s          origin
+FAILED   ?                     0 of 0   SQS decides  other   the target is gone
 `
 	if d := cmp.Diff(want, p.b.String()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// A message that fails again comes back unseen where nobody watched: the result
+// says when, and how to look. An archive's says the way back.
+func TestAfterwards(t *testing.T) {
+	plan := ops.Plan{
+		Verb: ops.Redrive, From: "arn:aws:sqs:eu-west-1:1:orders-dlq",
+		Facts: []ops.Fact{{Name: "Back after", Value: "a message that fails again is back after about 2m (3 receives of 40s)"}},
+	}
+	sent := ops.Result{Progress: ops.Progress{State: ops.Finished, Sent: 1}}
+	want := []string{"nothing watched for returns: a message that fails again is back after about 2m; look again: kxops dlq groups orders-dlq"}
+	if d := cmp.Diff(want, afterwards(plan, sent)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if got := afterwards(plan, ops.Result{}); got != nil {
+		t.Errorf("nothing was sent: %q", got)
+	}
+	plan.Pace.Watch = 60
+	if got := afterwards(plan, sent); got != nil {
+		t.Errorf("it was watched: %q", got)
+	}
+	plan.Verb, plan.File = ops.Archive, "/tmp/my file.jsonl"
+	want = []string{"the messages are in /tmp/my file.jsonl; kxops --access change dlq restore orders-dlq --in '/tmp/my file.jsonl' puts them back"}
+	if d := cmp.Diff(want, afterwards(plan, sent)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// The file of a restore and its messages are said once.
+func TestPlanSaysFileOnce(t *testing.T) {
+	var p printer
+	p.plan(ops.Plan{Verb: ops.Restore, File: "/tmp/a.jsonl", Manifest: make([]ops.Entry, 2), Facts: []ops.Fact{{Name: "File", Value: "/tmp/a.jsonl"}, {Name: "Messages", Value: "2, 30 bytes"}}})
+	p.plan(ops.Plan{Verb: ops.Archive, File: "/tmp/b.jsonl", Manifest: make([]ops.Entry, 2), To: []ops.Target{{Kind: ops.KindFile, Path: "/tmp/b.jsonl", Count: 2}}})
+	for what, want := range map[string]int{"/tmp/a.jsonl": 1, "/tmp/b.jsonl": 1, "\n  messages": 2} {
+		if got := strings.Count(p.b.String(), what); got != want {
+			t.Errorf("%q is there %d times, want %d, in\n%s", what, got, want, p.b.String())
+		}
+	}
+}
+
+// Into a file a line comes when something changed, every ten seconds at most, and
+// every thirty where nothing does.
+func TestProgressIntoAFile(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+	bar := (&session{Streams: Streams{Err: &out}}).progressLine()
+	bar.now = func() time.Time { return now }
+	bar.last = now
+	for range 70 {
+		now = now.Add(time.Second)
+		line := "watching"
+		if out.Len() == 0 {
+			line = "sending"
+		}
+		bar.show(line)
+	}
+	if got, want := out.String(), "sending\nwatching\nwatching\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The letters of a group have the title that sets it apart; the pile's own stay.
+func TestTitled(t *testing.T) {
+	shape := func(id, key, field string) ops.Letter {
+		return ops.Letter{ID: id, Cause: &ops.Cause{Key: key, Title: "JSON from orders", Family: "JSON", Fields: []string{field + " string"}}}
+	}
+	letters := []ops.Letter{shape("a", "JSON-1", "total"), shape("b", "JSON-2", "amount"), {ID: "c"}}
+	got := titled(letters, letters)
+	if a, b := got[0].Cause.Title, got[1].Cause.Title; a == b || !strings.HasPrefix(a, "JSON from orders: ") {
+		t.Errorf("the titles are %q and %q", a, b)
+	}
+	if letters[0].Cause.Title != "JSON from orders" || got[2].Cause != nil {
+		t.Errorf("the pile's own letter is %+v, one without a cause %+v", letters[0].Cause, got[2].Cause)
+	}
+}
+
+func TestFlagTrouble(t *testing.T) {
+	for in, want := range map[string]string{
+		`invalid argument "x" for "--limit" flag: strconv.ParseInt: parsing "x": invalid syntax`:                        `invalid argument "x" for "--limit" flag: must be a whole number`,
+		`invalid argument "99999999999999999999" for "--limit" flag: strconv.ParseInt: parsing "9": value out of range`: `invalid argument "99999999999999999999" for "--limit" flag: the number is too large`,
+		`invalid argument "x" for "--rate" flag: strconv.ParseFloat: parsing "x": invalid syntax`:                       `invalid argument "x" for "--rate" flag: must be a number`,
+		`invalid argument "x" for "--yes" flag: strconv.ParseBool: parsing "x": invalid syntax`:                         `invalid argument "x" for "--yes" flag: must be true or false`,
+		`unknown flag: --nope`: `unknown flag: --nope`,
+	} {
+		if got := flagTrouble(in); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

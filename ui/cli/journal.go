@@ -93,7 +93,7 @@ func (s *session) printEntries(entries []journal.Entry, whole bool) error {
 	}
 	var b strings.Builder
 	for _, e := range entries {
-		fmt.Fprintf(&b, "%s  %s  %-9s  %-8s  %s", e.At.UTC().Format(time.DateTime), e.ID, e.Kind, e.Outcome, text.Clean(e.What))
+		fmt.Fprintf(&b, "%s  %s  %-9s  %-8s  %s", e.At.UTC().Format(zoned), e.ID, e.Kind, e.Outcome, text.Clean(e.What))
 		if whole {
 			fmt.Fprintf(&b, "\n    by %s in %s %s; %d calls, $%.4f", text.Clean(e.Actor), orUnknown(e.Account), orUnknown(e.Region), e.Calls, e.USD)
 			if e.Reason != "" {

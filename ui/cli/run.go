@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/charmbracelet/x/term"
@@ -70,13 +71,30 @@ on an AWS of its own that runs inside the program: no account is needed.`,
 	root.SetErr(s.Err)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return wrongUsage(fmt.Sprintf("%v; see `%s --help`", err, c.CommandPath()))
+		return wrongUsage(fmt.Sprintf("%s; see `%s --help`", flagTrouble(err.Error()), c.CommandPath()))
 	})
 	s.globals.register(root)
 	for _, add := range commands {
 		root.AddCommand(add(s))
 	}
 	return root
+}
+
+// flagTrouble says what is wrong with a flag's value without the name of the
+// function that found it.
+func flagTrouble(what string) string {
+	head, parsing, ok := strings.Cut(what, ": strconv.Parse")
+	switch {
+	case !ok:
+		return what
+	case strings.HasSuffix(parsing, "out of range"):
+		return head + ": the number is too large"
+	case strings.HasPrefix(parsing, "Bool"):
+		return head + ": must be true or false"
+	case strings.HasPrefix(parsing, "Float"):
+		return head + ": must be a number"
+	}
+	return head + ": must be a whole number"
 }
 
 // isTerminal reports whether a stream is a terminal, and its width in cells.
