@@ -38,12 +38,43 @@ func fold(groups []*pileOf) []*pileOf {
 		switch {
 		case len(family) > foldTextsOver && family[0].Cause.Stated:
 			family = foldTexts(family)
-		case len(family) > foldOver && !family[0].Cause.Stated && family[0].Cause.Fields != nil:
+		case manyShapes(family) && !family[0].Cause.Stated && family[0].Cause.Fields != nil:
 			family = foldShapes(family)
 		}
 		out = append(out, family...)
 	}
 	return out
+}
+
+// A group is odd in its family when it is both small and a small part of it: nobody
+// is described by what differs from it, and it alone does not begin a folding.
+const (
+	fewLetters = 3
+	fewShare   = 0.1
+)
+
+// parted parts a family into groups that others can be compared with, and odd ones.
+func parted(family []*pileOf) (usual, odd []*pileOf) {
+	letters := 0
+	for _, g := range family {
+		letters += g.Count
+	}
+	for _, g := range family {
+		if g.Count < fewLetters && float64(g.Count) < fewShare*float64(letters) {
+			odd = append(odd, g)
+		} else {
+			usual = append(usual, g)
+		}
+	}
+	return usual, odd
+}
+
+// manyShapes reports whether a family has so many shapes that some must come of
+// optional fields. One odd message more changes nothing for the others: neither
+// their groups nor their keys. Many small groups are no oddity.
+func manyShapes(family []*pileOf) bool {
+	usual, odd := parted(family)
+	return len(usual) > foldOver || len(odd) > foldOver
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -279,14 +310,21 @@ func explain(groups []*pileOf) {
 }
 
 // differences says in words what a group's bodies have otherwise than all other
-// letters of its family, most telling first.
+// letters of its family, most telling first; odd groups are no measure.
 func differences(g *pileOf, family []*pileOf) []string {
 	if len(family) < 2 || len(family) > 200 {
 		return nil
 	}
 	others := map[string]map[string]int{} // path -> kind -> letters
 	total := 0
-	for _, o := range family {
+	reference, _ := parted(family)
+	if len(reference) == 0 {
+		reference = family
+	}
+	if len(reference) == 1 && reference[0] == g {
+		return nil // the others are odd, not it
+	}
+	for _, o := range reference {
 		if o == g {
 			continue
 		}
