@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	standardWorkers = 16
+	standardWorkers = 24
 	orderedWorkers  = 8
 	functionWorkers = 4
 	// maxReturns is the share of messages that may fail again before a canary halts.
