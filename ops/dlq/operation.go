@@ -19,7 +19,9 @@ const (
 	clockStep    = 20 * time.Millisecond // how often a wait looks at the account's clock
 	startTimeout = 30 * time.Second      // for everything that is checked before the first send
 	rateWindow   = 10 * time.Second      // of the messages a second that are shown
-	unfinishedOf = 50                    // newest operations that are looked through
+	// unfinishedFor is how far back interrupted operations matter: the longest
+	// retention of a queue, and a day for clocks and zones.
+	unfinishedFor = ops.MaxRetention + 24*time.Hour
 )
 
 // Operation is a plan that is being applied. It is safe for concurrent use.
@@ -382,7 +384,7 @@ func (o *Operation) next(r ops.Result) []string {
 		from = o.plan.File
 	}
 	if r.State == ops.Broken || len(r.PendingIDs) > 0 {
-		say("kxops dlq resume %s goes on where it stopped: what is recorded as sent is only deleted", o.plan.ID)
+		say("kxops --access change dlq resume %s goes on where it stopped: what is recorded as sent is only deleted", o.plan.ID)
 	}
 	if n := len(r.UnknownIDs); n > 0 {
 		say("%d may have been sent or not, no answer came: compare at the target before you redrive them again; they are still in %s", n, from)
@@ -626,7 +628,10 @@ func (d *Desk) Unfinished() ([]Unfinished, error) {
 		return nil, err
 	}
 	var out []Unfinished
-	for _, id := range ids[:min(len(ids), unfinishedOf)] {
+	for _, id := range ids {
+		if began, err := time.Parse("20060102", id[:min(len(id), len("20060102"))]); err == nil && d.o.Now().Sub(began) > unfinishedFor {
+			break // newest first: what it sent has expired here
+		}
 		if u, open := d.unfinished(id); open {
 			out = append(out, u)
 		}

@@ -17,8 +17,9 @@ import (
 const (
 	logsName = "operations"
 	logEnd   = ".jsonl"
-	// maxLogLine bounds one line of a log, in bytes: a saved plan without its manifest.
-	maxLogLine = 4 << 20
+	// maxLogLine bounds one line of a log, in bytes: a saved plan without its manifest, with
+	// the ids of a selection of all that can be in flight.
+	maxLogLine = 16 << 20
 )
 
 // Log is the record of one operation: JSON lines that are on the disk before the
