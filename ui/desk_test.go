@@ -334,7 +334,6 @@ type operationOfValues struct {
 	p        ops.Progress
 	result   ops.Result
 	done     chan struct{}
-	paused   bool
 	canceled bool
 }
 

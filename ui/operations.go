@@ -183,8 +183,6 @@ type startedMsg struct {
 	err  error
 }
 
-const startMost = 60 * time.Second
-
 func (a *App) started(msg startedMsg) tea.Cmd {
 	if msg.err != nil {
 		a.warn("not started: " + ops.AsProblem(msg.err).Error())

@@ -80,13 +80,16 @@ func (a *App) workSegments(l light) []segment {
 	} else if a.work.access().Change {
 		out = append(out, segment{" CHANGE ", l.inverse, 0})
 	}
-	for _, r := range a.work.active() {
+	if active := a.work.active(); len(active) > 0 {
+		r := active[0]
 		words := string(r.progress.Verb) + " " + percent(r.share())
 		if !r.progress.State.Over() && r.progress.State != ops.Running {
 			words += " " + string(r.progress.State)
 		}
+		if len(active) > 1 {
+			words += " +" + count(float64(len(active)-1))
+		}
 		out = append(out, segment{words, l.accent, 1})
-		break
 	}
 	if a.triage() == nil {
 		for _, s := range a.stack {

@@ -329,14 +329,6 @@ func (p *printer) aligned(heads []string, rows [][]string) {
 // named cuts a name that came from outside to what a cell may hold.
 func named(name string) string { return text.Cut(text.Clean(text.Bound(name, maxNameAt)), maxNameAt) }
 
-// spanOr is a reading of seconds as people say it, "?" when unknown.
-func spanOr(r ops.Reading) string {
-	if v, ok := r.Value(); ok {
-		return ops.Span(v)
-	}
-	return "?"
-}
-
 // countOr is a reading that counts, "?" when unknown.
 func countOr(r ops.Reading) string {
 	if v, ok := r.Value(); ok {

@@ -315,11 +315,11 @@ func address(ctx context.Context, ts *testscript.TestScript, client *sqs.Client,
 
 // deadPair is a queue and its dead-letter queue in the sandbox.
 type deadPair struct {
-	sqs            *sqs.Client
-	name, dlq      string
-	url, dlqURL    *string
-	fifo           bool
-	sent, attempts int
+	sqs         *sqs.Client
+	name, dlq   string
+	url, dlqURL *string
+	fifo        bool
+	sent        int
 }
 
 func newDeadQueue(ctx context.Context, client *sqs.Client, name string) (*deadPair, error) {
