@@ -90,6 +90,8 @@ type Pile interface {
 	Held() (n int, until time.Time)
 	// At is when the look ended.
 	At() time.Time
+	// Missed is what the look could not see, and why; "" when there is nothing to say.
+	Missed() string
 }
 
 // Operation is a plan that is being applied.

@@ -328,6 +328,8 @@ func (p *pileOfValues) Held() (int, time.Time) {
 
 func (p *pileOfValues) At() time.Time { return sampleNow.Add(-28 * time.Second) }
 
+func (p *pileOfValues) Missed() string { return "" }
+
 // operationOfValues gets on when the test says so.
 type operationOfValues struct {
 	mu       sync.Mutex

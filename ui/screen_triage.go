@@ -368,6 +368,9 @@ func (a *App) looked(msg lookedMsg) tea.Cmd {
 	s.pile, s.all, s.at, s.memory = msg.pile, msg.all, msg.at, msg.memory
 	s.reader.pile, s.reader.tabs = msg.pile, nil
 	s.setSorted(msg.sorted, "")
+	if missed := msg.pile.Missed(); missed != "" && !msg.again {
+		a.warn("the look did not see everything: " + missed)
+	}
 	return nil
 }
 

@@ -79,6 +79,8 @@ func (s *triage) drawStatus(c *text.Canvas, l light) {
 		left = append(left, segment{words, l.dim, 3})
 		if depth, ok := s.depth(); ok && int(depth) > len(s.all) {
 			left = append(left, segment{fmt.Sprintf("%s of ~%s read", count(float64(len(s.all))), count(depth)), l.dim, 2})
+		} else if s.pile.Missed() != "" {
+			left = append(left, segment{count(float64(len(s.all))) + " read, not all seen", l.dim, 2})
 		}
 		if !s.loss.IsZero() {
 			left = append(left, segment{"first loss in " + until(s.loss, l.now), lossStyle(l, s.loss), 1})

@@ -110,7 +110,7 @@ func BenchmarkFilter100k(b *testing.B) {
 		m.At = night
 		p.add(m)
 	}
-	p.end(night)
+	p.end(night, "")
 	key := p.Letters()[0].Cause.Key
 	for _, c := range []struct{ name, line string }{
 		{"metadata", "age>1h is:stated source:orders"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,11 @@ const (
 	stubborn      = 15 * time.Second // how long to go on when the queue's count says that there is more
 	emptiesToQuit = 8                // and at least so many empty long polls
 	staleToStop   = 50               // receives in a row that brought only messages of this look
+
+	// lostPatience is how long a look waits for what a lost answer has leased: it comes
+	// back when its lease ends. Longer leases than that are not waited for.
+	lostPatience = 45 * time.Second
+	lostCheck    = 200 * time.Millisecond
 
 	callWait     = 10 * time.Second // for one request, on top of a long poll's wait
 	failuresMax  = 6                // failed receives in a row before the look gives up
@@ -217,7 +223,7 @@ func (d *Desk) Look(ctx context.Context, q ops.Queue, l Look, progress func(ops.
 		r.tell("SQS is moving messages out of this queue: what is shown may be gone a moment later")
 	}
 	err = r.run(ctx)
-	pile.end(d.o.Now())
+	pile.end(d.o.Now(), r.notSeen())
 	if err != nil && ctx.Err() == nil {
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), callWait)
 		defer cancel()
@@ -292,6 +298,7 @@ type looker struct {
 	throttles int
 	pause     time.Duration
 	over      string // why it stopped, "" while it goes on
+	missed    string // what it could not see, "" when it has seen what it was to see
 	err       error
 	depth     ops.Reading
 	note      string
@@ -376,7 +383,11 @@ func (r *looker) turn(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	n, news := r.reserve()
+	n, news, wait := r.reserve()
+	if wait {
+		r.report(false)
+		return pausing(ctx, lostCheck)
+	}
 	if n == 0 || !r.pile.takeOff() {
 		return false
 	}
@@ -443,37 +454,53 @@ func (r *looker) prove(ctx context.Context) {
 
 // reserve takes up to ten messages of what may still be leased, before they are
 // asked for: so there are never more than the look may hold. 0 means that the look
-// is over, or that others have asked for all that is left.
-func (r *looker) reserve() (n, news int) {
+// is over, or that others have asked for all that is left, or, with wait, that what
+// a lost answer has leased will come back soon.
+func (r *looker) reserve() (n, news int, wait bool) {
 	held, _ := r.pile.Held()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over != "" || r.err != nil {
-		return 0, 0
+		return 0, 0, false
 	}
-	n = min(ops.MaxBatchEntries, r.look.Hold-held-r.reserved-r.missing())
-	if n <= 0 {
-		if r.reserved == 0 {
-			r.over = "the look holds as many as it may"
-			if lost := r.missing(); lost > 0 {
-				r.over = fmt.Sprintf("answers were lost: up to %d messages are leased without our knowing and come back by themselves within %s", lost, r.look.Lease)
-			}
-		}
-		return 0, 0
+	lost, until := r.missing()
+	n = min(ops.MaxBatchEntries, r.look.Hold-held-r.reserved-lost)
+	switch {
+	case n > 0:
+		r.reserved += n
+		return n, r.news, false
+	case r.reserved > 0:
+		return 0, 0, false
+	case held >= r.look.Hold || lost == 0:
+		r.over = "the look holds as many as it may"
+	case r.soon(until):
+		return 0, 0, true
+	default:
+		r.over = fmt.Sprintf("answers were lost: up to %d messages are leased without our knowing and come back by themselves within %s", lost, r.look.Lease)
+		r.missed = r.over
 	}
-	r.reserved += n
-	return n, r.news
+	return 0, 0, false
 }
 
-// missing is how many messages may be leased without our knowing. Call it under the lock.
-func (r *looker) missing() int {
-	now, n := r.desk.o.Now(), 0
+// missing is how many messages may be leased without our knowing, and when the first
+// of them are back. Call it under the lock.
+func (r *looker) missing() (n int, until time.Time) {
+	now, before := r.desk.o.Now(), len(r.lost)
+	r.lost = slices.DeleteFunc(r.lost, func(l lostReceive) bool { return !l.until.After(now) })
+	if len(r.lost) < before {
+		r.empties = 0 // they are back, and no poll has looked for them yet
+	}
 	for _, l := range r.lost {
-		if l.until.After(now) {
-			n += l.messages
+		if n += l.messages; until.IsZero() || l.until.Before(until) {
+			until = l.until
 		}
 	}
-	return n
+	return n, until
+}
+
+// soon reports whether it is worth waiting for what comes back then.
+func (r *looker) soon(until time.Time) bool {
+	return until.Sub(r.desk.o.Now()) <= lostPatience
 }
 
 // receive asks once and files what comes.
@@ -544,6 +571,7 @@ func (r *looker) answered(asked, got, fresh, news int) {
 	case got > 0:
 		if r.stale++; r.stale >= staleToStop {
 			r.over = "the queue hands out the same messages again and again"
+			r.missed = r.over
 		}
 	case news == r.news: // an empty answer to a question from before the last message says little
 		if r.empties++; r.empties == 1 {
@@ -562,8 +590,10 @@ func (r *looker) failed(err error, asked int) {
 	case ops.FaultThrottled: // nothing was leased
 		r.throttles++
 	case ops.FaultUnreachable, ops.FaultTimeout, ops.FaultService:
-		// The messages may be leased; until the lease would be over they count as held.
-		r.lost = append(r.lost, lostReceive{asked, r.desk.o.Now().Add(r.look.Lease)})
+		if !neverLeft(err) {
+			// The messages may be leased; until the lease would be over they count as held.
+			r.lost = append(r.lost, lostReceive{asked, r.desk.o.Now().Add(r.look.Lease)})
+		}
 		r.failures++
 	default:
 		r.err = cmp.Or(r.err, error(p))
@@ -620,7 +650,11 @@ func (r *looker) compare(ctx context.Context) {
 	defer r.mu.Unlock()
 	r.asked = false
 	r.calls++
+	lost, until := r.missing()
 	if r.empties < emptiesToStop { // messages came meanwhile
+		return
+	}
+	if lost > 0 && r.soon(until) {
 		return
 	}
 	if err != nil {
@@ -636,17 +670,23 @@ func (r *looker) compare(ctx context.Context) {
 	switch {
 	case known && n <= 0:
 		r.over = fmt.Sprintf("%d long polls found nothing and the queue counts none", r.empties)
-		if others := now.Measures.Last(ops.InFlight).Or(0) - float64(held+r.missing()); others >= 1 {
-			r.over += fmt.Sprintf("; about %.0f more are held by somebody else", others)
+		if others := now.Measures.Last(ops.InFlight).Or(0) - float64(held); others >= 1 {
+			r.missed = fmt.Sprintf("about %.0f more are held by somebody else", others)
+			if lost > 0 {
+				r.missed = fmt.Sprintf("about %.0f more are leased, up to %d of them by answers to this look that were lost", others, lost)
+			}
+			r.over += "; " + r.missed
 		}
 	case r.pile.queue.FIFO && known:
 		// Waiting does not help: they come when the leases end.
 		r.over = fmt.Sprintf("%.0f more wait behind messages of their group that are leased: of a FIFO group only the first 10 can be seen", n)
+		r.missed = r.over
 	case r.empties >= emptiesToQuit && r.desk.o.Now().Sub(r.dry) >= stubborn:
 		r.over = fmt.Sprintf("%d long polls in a row found nothing, though the queue counts %.0f: somebody else may hold them", r.empties, n)
 		if !known {
 			r.over = fmt.Sprintf("%d long polls in a row found nothing; the queue's count could not be read", r.empties)
 		}
+		r.missed = r.over
 	}
 }
 
@@ -684,16 +724,23 @@ func (r *looker) tell(format string, args ...any) {
 
 // noteNow is the one sentence worth saying. Call it under the lock.
 func (r *looker) noteNow(done bool) string {
-	lost := r.missing()
+	lost, until := r.missing()
 	switch {
 	case done && r.over != "":
 		return "stopped: " + r.over
 	case r.throttles > 0:
 		return "throttled: slower"
 	case lost > 0:
-		return fmt.Sprintf("an answer was lost: up to %d messages stay leased until their lease ends", lost)
+		return fmt.Sprintf("an answer was lost: up to %d messages stay leased for %s", lost, ops.Span(until.Sub(r.desk.o.Now()).Seconds()))
 	}
 	return r.note
+}
+
+// notSeen is what the look could not see.
+func (r *looker) notSeen() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed
 }
 
 // report tells how far the look is, not more often than a person can see.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,11 +68,12 @@ func (b *bench) reopen(level cloud.Level) {
 // until the test ends: a long poll needs a clock that moves.
 func (b *bench) ticking() *bench {
 	b.t.Helper()
-	b.t.Cleanup(b.tick())
+	b.t.Cleanup(b.tick(200 * time.Millisecond))
 	return b
 }
 
-func (b *bench) tick() (stop func()) {
+// tick advances the sandbox's clock by the step every two milliseconds.
+func (b *bench) tick(step time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var clock sync.WaitGroup
 	clock.Go(func() {
@@ -81,7 +84,7 @@ func (b *bench) tick() (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				b.Advance(200 * time.Millisecond)
+				b.Advance(step)
 			}
 		}
 	})
@@ -181,7 +184,7 @@ func TestALookSeesAllAndLeavesTheQueueAsItWas(t *testing.T) {
 	defer b.Close()
 	url := b.queue("dlq", nil)
 	sent := b.fill(url, 237, numbered)
-	stop := b.tick()
+	stop := b.tick(200 * time.Millisecond)
 	pile, last := b.look("dlq", Look{Lease: time.Hour})
 	if diff := cmp.Diff(sorted(sent), sorted(ids(pile.Letters()))); diff != "" {
 		t.Errorf("seen (-want +got):\n%s", diff)
@@ -868,5 +871,79 @@ func TestAPileGivesBackEveryByte(t *testing.T) {
 	p.Each(func(m ops.Message) bool { n++; return n < 10 })
 	if _, ok := p.Message(want[0].ID); ok || p.Len() != 298 || n != 10 {
 		t.Errorf("forgotten: %t, %d left, %d visited", ok, p.Len(), n)
+	}
+}
+
+// robber lets some receives take their messages and loses the answer; before, it
+// fails to reach the service at all.
+type robber struct {
+	http.RoundTripper
+	refuse, rob int64
+	calls       atomic.Int64
+}
+
+func (r *robber) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Header.Get("X-Amz-Target") != "AmazonSQS.ReceiveMessage" {
+		return r.RoundTripper.RoundTrip(req)
+	}
+	n := r.calls.Add(1)
+	if n <= r.refuse {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	res, err := r.RoundTripper.RoundTrip(req)
+	if err == nil && n <= r.refuse+r.rob {
+		res.Body.Close()
+		return nil, io.ErrUnexpectedEOF
+	}
+	return res, err
+}
+
+// What a lost answer has leased comes back when the lease ends: a look that has
+// room for no more waits for it, and one that thinks it is at the end does too.
+// A request that never left has leased nothing.
+func TestALookSeesWhatLostAnswersHaveTaken(t *testing.T) {
+	for name, c := range map[string]struct {
+		look        Look
+		refuse, rob int64
+		fifo        bool
+		missed      string
+	}{
+		"no room left":             {look: Look{Limit: 20, Lease: 30 * time.Second}, rob: 2},
+		"room enough":              {look: Look{Limit: 100, Lease: 30 * time.Second}, rob: 2},
+		"FIFO":                     {look: Look{Limit: 100, Lease: 30 * time.Second}, rob: 1, fifo: true},
+		"never left":               {look: Look{Limit: 20, Lease: time.Hour}, refuse: 2},
+		"too long a lease to wait": {look: Look{Limit: 20, Lease: time.Hour}, rob: 2, missed: "answers were lost: up to 20 messages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			// Slower than elsewhere: leases of half a minute are extended in time.
+			t.Cleanup(b.tick(20 * time.Millisecond))
+			queue := "dlq"
+			attributes := map[string]string{}
+			if c.fifo {
+				queue, attributes["FifoQueue"] = "dlq.fifo", "true"
+			}
+			messages := 20
+			if c.fifo {
+				messages = 30 // three groups of ten: no batch splits a group
+			}
+			sent := b.fill(b.queue(queue, attributes), messages, numbered)
+			cfg := b.Config()
+			cfg.HTTPClient = &http.Client{Transport: &robber{RoundTripper: cfg.HTTPClient.(*http.Client).Transport, refuse: c.refuse, rob: c.rob}}
+			pile, err := New(Options{Config: cfg, Now: b.Now}).Look(t.Context(), b.describe(queue), c.look, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.missed == "" {
+				if diff := cmp.Diff(sorted(sent), sorted(ids(pile.Letters()))); diff != "" {
+					t.Errorf("seen (-want +got):\n%s", diff)
+				}
+			}
+			if got := pile.Missed(); !strings.Contains(got, c.missed) || c.missed == "" && got != "" {
+				t.Errorf("missed: %q, want %q", got, c.missed)
+			}
+			b.release(pile)
+		})
 	}
 }

@@ -39,6 +39,7 @@ type Pile struct {
 
 	mu     sync.Mutex
 	at     time.Time
+	missed string
 	stop   context.CancelCauseFunc // ends the look; nil before and after it
 	ground bool                    // no receive may start any more
 	flying int                     // receives that are under way
@@ -114,6 +115,15 @@ func (p *Pile) At() time.Time {
 		return now
 	}
 	return p.at
+}
+
+// Missed says what the look could not see, and why: a part must not pass for all.
+// It is empty when the look saw the whole queue, or as many messages as it was
+// asked for, and while it goes on.
+func (p *Pile) Missed() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.missed
 }
 
 // Len is how many messages were found.
@@ -423,11 +433,11 @@ func (p *Pile) keep(l loan, until time.Time) {
 	}
 }
 
-// end marks the look as over.
-func (p *Pile) end(at time.Time) {
+// end marks the look as over. missed is what it could not see.
+func (p *Pile) end(at time.Time, missed string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.at = at
+	p.at, p.missed = at, missed
 	if len(p.open.ends) > 0 { // the spare room of the last block is not kept
 		p.open = block{slices.Clone(p.open.bytes), slices.Clone(p.open.ends)}
 	}

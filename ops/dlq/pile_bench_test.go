@@ -86,7 +86,7 @@ func browsed(t testing.TB, n int) (p *Pile, bytes int64, mega float64) {
 		bytes += int64(m.Size())
 		p.add(m)
 	}
-	p.end(night)
+	p.end(night, "")
 	if got := len(p.Letters()); got != n {
 		t.Fatalf("%d letters", got)
 	}

@@ -100,6 +100,9 @@ func (d *Desk) chosen(plan *ops.Plan, pile *Pile) error {
 	for _, l := range letters {
 		plan.Manifest = append(plan.Manifest, ops.Entry{ID: l.ID, Sum: l.Sum, Sent: l.Sent, Group: l.Group, Source: l.Source})
 	}
+	if missed := pile.Missed(); missed != "" {
+		plan.Warnings = append(plan.Warnings, "the look did not see everything: "+missed)
+	}
 	if len(plan.Manifest) == 0 {
 		plan.Blockers = append(plan.Blockers, "nothing is selected")
 	}

@@ -57,7 +57,7 @@ func dataOf(r Range) (all []string) {
 
 func (s *scene) fetch(p ops.Pointer) Range {
 	s.Helper()
-	stop := (&bench{Sandbox: s.sb, t: s.T}).tick() // five reads a second, and the clock is a test's
+	stop := (&bench{Sandbox: s.sb, t: s.T}).tick(200 * time.Millisecond) // five reads a second, and the clock is a test's
 	defer stop()
 	r, err := s.desk.Fetch(s.Context(), p)
 	s.must(err)
@@ -244,7 +244,7 @@ func (s *scene) failing(name string, bad func(data []string) error) (arn ops.ARN
 
 func (s *scene) poison(p ops.Pointer) (Record, string, error) {
 	s.Helper()
-	stop := (&bench{Sandbox: s.sb, t: s.T}).tick()
+	stop := (&bench{Sandbox: s.sb, t: s.T}).tick(200 * time.Millisecond)
 	defer stop()
 	var said []string
 	r, err := s.desk.Poison(s.Context(), p, func(word string) { said = append(said, word) })
@@ -345,7 +345,7 @@ func TestRunningAFunctionIsRecorded(t *testing.T) {
 // what it fails on is found.
 func TestTheIncidentsPointers(t *testing.T) {
 	s := newScene(t, "incident")
-	stop := (&bench{Sandbox: s.sb, t: t}).tick()
+	stop := (&bench{Sandbox: s.sb, t: t}).tick(200 * time.Millisecond)
 	q, err := s.desk.Queue(t.Context(), "payments-failures")
 	s.must(err)
 	pile, err := s.desk.Look(t.Context(), q, Look{}, nil)

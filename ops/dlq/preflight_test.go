@@ -317,7 +317,7 @@ func TestSomebodyElseAtTheQueue(t *testing.T) {
 	// What this session held a moment ago may still be counted: it is not somebody else.
 	q, err := s.desk.Queue(t.Context(), "dead")
 	s.must(err)
-	stop := (&bench{Sandbox: s.sb, t: t}).tick()
+	stop := (&bench{Sandbox: s.sb, t: t}).tick(200 * time.Millisecond)
 	pile, err := s.desk.Look(t.Context(), q, Look{Lease: 10 * time.Minute}, nil)
 	stop()
 	s.must(err)
@@ -412,7 +412,7 @@ func TestAFIFOSelectionIsTheBeginningOfItsGroups(t *testing.T) {
 	}
 	q, err := s.desk.Queue(t.Context(), "dead.fifo")
 	s.must(err)
-	stop := (&bench{Sandbox: s.sb, t: t}).tick() // a long poll needs a clock that moves
+	stop := (&bench{Sandbox: s.sb, t: t}).tick(200 * time.Millisecond) // a long poll needs a clock that moves
 	pile, err := s.desk.Look(t.Context(), q, Look{Lease: time.Hour}, nil)
 	stop()
 	s.must(err)

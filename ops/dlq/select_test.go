@@ -31,7 +31,7 @@ func heapOf(t testing.TB, messages ...ops.Message) *Pile {
 			t.Fatalf("message %s was there already", m.ID)
 		}
 	}
-	p.end(night)
+	p.end(night, "")
 	return p
 }
 

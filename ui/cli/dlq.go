@@ -240,8 +240,12 @@ func lookLine(p ops.LookProgress) string {
 }
 
 // seenLine says how much of the queue was seen: a sample must not pass for all.
-func seenLine(q ops.Queue, seen int) string {
-	return fmt.Sprintf("saw %s of %s", countOf(seen, "message"), q.Name) + holdsText(q)
+func seenLine(q ops.Queue, pile *dlq.Pile) string {
+	line := fmt.Sprintf("saw %s of %s", countOf(pile.Len(), "message"), q.Name) + holdsText(q)
+	if missed := pile.Missed(); missed != "" {
+		line += "; " + missed
+	}
+	return line
 }
 
 // holdsText is what the queue says of itself, "" when it is not known.

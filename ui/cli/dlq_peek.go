@@ -90,7 +90,7 @@ func (b *bench) lookAndRelease(ctx context.Context, f lookFlags) (*dlq.Pile, err
 			err = releaseErr
 		}
 	}
-	line := seenLine(b.queue, len(pile.Letters()))
+	line := seenLine(b.queue, pile)
 	if left, until := pile.Held(); left == 0 {
 		line += "; all given back"
 	} else if ctx.Err() != nil {

@@ -126,7 +126,7 @@ func (b *bench) oneMessage(ctx context.Context, f lookFlags, id string) (ops.Mes
 	if err != nil {
 		return m, idsHint(err, []string{id}, pile)
 	}
-	return m, &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("message %s was not seen in %s", id, b.queue.Name), Hint: seenLine(b.queue, len(pile.Letters()))}
+	return m, &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("message %s was not seen in %s", id, b.queue.Name), Hint: seenLine(b.queue, pile)}
 }
 
 // poison asks, and then finds the record that fails.

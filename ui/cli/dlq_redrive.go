@@ -225,7 +225,7 @@ func (s *session) changeSelected(ctx context.Context, queue string, look lookFla
 	if err != nil {
 		return err
 	}
-	b.say(seenLine(b.queue, len(pile.Letters())))
+	b.say(seenLine(b.queue, pile))
 	wanted := ask(b.queue)
 	plan, err := b.desk.Plan(ctx, wanted, pile)
 	if err != nil {
