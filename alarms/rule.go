@@ -23,6 +23,8 @@ type Rule struct {
 	Dead     func(ops.Queue, look) string // dead-letter queues
 	Function func(ops.Function, look) string
 	Topic    func(ops.Topic, look) string
+
+	Watch *Watch // the alarm that should exist, nil for a mere finding
 }
 
 // look is what a check may know beside its resource.
