@@ -3,6 +3,7 @@ package dlq
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -182,6 +183,51 @@ func TestF4AHandleThatSomebodyElseHasOutdatedIsNotUsed(t *testing.T) {
 	source, dead := s.accounted(30, r)
 	if len(source) != r.Sent+r.Unknown || r.Sent == 0 || len(dead) < r.Pending {
 		t.Errorf("%d at the target, %d here: %+v", len(source), len(dead), r)
+	}
+}
+
+// heldUp is a network that holds a delete up until its leases have ended and
+// somebody else has the messages.
+type heldUp struct {
+	http.RoundTripper
+	once   sync.Once
+	before func()
+}
+
+func (h *heldUp) Do(r *http.Request) (*http.Response, error) { return h.RoundTrip(r) }
+
+func (h *heldUp) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("X-Amz-Target") == "AmazonSQS.DeleteMessageBatch" {
+		h.once.Do(h.before)
+	}
+	return h.RoundTripper.RoundTrip(r)
+}
+
+// The handle was good when the delete was sent and is not when it arrives: SQS
+// answers success and deletes nothing. Such an answer is not believed.
+func TestF4ADeleteThatArrivesLateIsNotBelieved(t *testing.T) {
+	s := newRedrive(t, 10, false, func(a *ops.Ask) { a.Pace = ops.Pace{Lease: 60, Workers: 1} })
+	cfg := s.door.Config()
+	cfg.HTTPClient = &heldUp{RoundTripper: s.Config().HTTPClient.(*http.Client).Transport, before: func() {
+		s.Advance(2 * time.Minute)
+		other, err := s.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &s.dead, MaxNumberOfMessages: 10, VisibilityTimeout: 20})
+		if err != nil || len(other.Messages) != 10 {
+			t.Errorf("somebody else has %d messages: %v", len(other.Messages), err)
+		}
+	}}
+	s.desk.once = sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.Retryer = aws.NopRetryer{} })
+	if r := s.apply(s.plan); r.Sent != 10 || r.Deleted != 0 || len(r.PendingIDs) != 10 {
+		t.Errorf("nothing was deleted, and it says: %+v", r)
+	}
+	s.Advance(time.Minute)
+	s.changing(s.desk.o.Journal.Directory())
+	o, err := s.desk.Resume(t.Context(), s.plan.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := o.Wait()
+	if source, dead := s.ledger(); len(source) != 10 || len(dead) != 0 || r.State != ops.Finished || r.Deleted != 10 {
+		t.Errorf("%d at the target, %d here: %+v %v", len(source), len(dead), r, r.Problem)
 	}
 }
 

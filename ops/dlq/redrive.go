@@ -999,12 +999,22 @@ func (r *redriver) removeOnce(ctx context.Context, part []*held) (again []*held,
 		return nil, p
 	}
 	var lines []line
+	var stale []*held // their handles are not good any more: they come again
+	r.mu.Lock()
+	answered := r.now()
 	for _, e := range out.Successful {
-		if i, ok := indexOf(e.Id, len(part)); ok {
+		i, ok := indexOf(e.Id, len(part))
+		switch {
+		case !ok:
+		case part[i].until.After(answered):
 			lines = append(lines, line{Word: lineDeleted, ID: part[i].message.ID})
+		default:
+			// The lease may have ended before SQS read the request: an old handle answers
+			// success and deletes nothing. If it was deleted, it does not come again.
+			stale = append(stale, part[i])
 		}
 	}
-	var stale []*held // their handles are not good any more: they come again
+	r.mu.Unlock()
 	for _, e := range out.Failed {
 		if i, ok := indexOf(e.Id, len(part)); ok && e.SenderFault {
 			stale = append(stale, part[i])
