@@ -2,7 +2,7 @@
 // about an account. Everything has a default; there is no key for a taste.
 //
 // Read the files in this order: config.go (the settings), read.go (how a file
-// becomes settings, and how a mistake is told), sample.toml (every setting, with
+// becomes settings, and how a mistake is told), alarms.go, sample.toml (every setting, with
 // its meaning).
 package config
 
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/adrg/xdg"
+
+	"kxops/alarms"
 )
 
 // Sample is a configuration file with every setting and its meaning. All of it
@@ -31,6 +33,8 @@ type Config struct {
 	Defaults Settings
 	Profiles []Profile
 
+	Overrides []alarms.Override // what is different about single alarms, in all accounts
+
 	places places
 }
 
@@ -40,6 +44,7 @@ type Settings struct {
 	Pace    time.Duration // shortest time between two looks; 0: the survey's own
 	Budget  float64       // USD an hour that looking may cost; 0: no limit
 	Buckets []string      // buckets to look at besides those that a delivery names
+	Alarms  Alarms
 }
 
 // Profile is what is special about one account.
@@ -83,6 +88,7 @@ func (p *Profile) add(q Profile) {
 	override(&p.Access, q.Access)
 	override(&p.Pace, q.Pace)
 	override(&p.Budget, q.Budget)
+	p.Alarms.add(q.Alarms)
 	if len(q.Buckets) > 0 {
 		p.Buckets = q.Buckets
 	}

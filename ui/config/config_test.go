@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"kxops/alarms"
 )
 
 const whole = `
@@ -82,11 +84,79 @@ func TestMistakes(t *testing.T) {
 		"theme = \"dark\"\ntheme = \"light\"":                                     `f.toml:2: theme: `,
 		"\n[[profile]\n":                                                          `f.toml:3: expected end of table`,
 		"[[profile]]\nname=\"a\"\nprotectd = true\naccess = \"x\"\ntheme = \"dark\"": `f.toml:3: profile.protectd: there is no such setting; did you mean protected?`,
+
+		"[alarms]\ntier = \"X\"":                   `f.toml:2: alarms.tier: must be "E", "R" or "F", not "X"`,
+		"[alarms]\nteir = \"E\"":                   `f.toml:2: alarms.teir: there is no such setting; did you mean tier?`,
+		"alarms = 3":                               `f.toml:1: alarms: must be a [alarms] section`,
+		"[alarms]\nwindow = \"1m\"":                `f.toml:2: alarms.window: must be a time from "5m" to "336h", not "1m"`,
+		"[alarms]\npage_topic = \"arn:aws:sqs:x\"": `f.toml:2: alarms.page_topic: must be the name or the ARN of an SNS topic, in quotes, not "arn:aws:sqs:x"`,
+		"alarms = {tier = \"E\",\n window = 3}":    `f.toml:1: alarms.window: must be a time`,
+		"[alarms]\noverride = 3":                   `f.toml:2: alarms.override: must be written [[alarms.override]], with two brackets`,
+		"[[profile]]\nname=\"a\"\n[profile.alarms]\ntier=\"E\"\n[[profile]]\nname=\"b\"\n[profile.alarms]\ntier=1": `f.toml:8: profile.alarms.tier: must be "E", "R" or "F", not 1`,
+		"[[alarms.override]]\nrule = \"dlq.los\"":                                             `f.toml:2: alarms.override.rule: there is no rule "dlq.los"; did you mean "dlq.loss", `,
+		"[[alarms.override]]\nrule = \"dlq.[\"":                                               `f.toml:2: alarms.override.rule: "dlq.[" is no pattern`,
+		"[[alarms.override]]\noff = true\nreason=\"x\"\n\n[[alarms.override]]\nfactor = 1000": `f.toml:6: alarms.override.factor: must be a number from 0.01 to 100, not 1000`,
+		"[[alarms.override]]\nfactor = nan":                                                   `f.toml:2: alarms.override.factor: must be a number`,
+		"[[alarms.override]]\nthreshold = -1":                                                 `f.toml:2: alarms.override.threshold: must be a number of 0 or more, not -1`,
+		"[[alarms.override]]\nseverity = \"loud\"":                                            `f.toml:2: alarms.override.severity: must be "page", "ticket" or "info", not "loud"`,
+		"[[alarms.override]]\nresource = \"a[\"":                                              `f.toml:2: alarms.override.resource: must be a name or a pattern`,
+		"\n[[alarms.override]]\noff = true":                                                   `f.toml:2: alarms.override: needs a reason`,
+		"[[alarms.override]]\nreason=\"x\"":                                                   `f.toml:1: alarms.override: changes nothing`,
+		"[[alarms.override]]\nreason=\"x\"\noff=true\nfactor=2":                               `f.toml:1: alarms.override: off is no alarm at all`,
+		"[[alarms.override]]\nreason=\"x\"\nset=\"F\"":                                        `f.toml:1: alarms.override: set is the set of alarms of a resource`,
+		"[[alarms.override]]\nreason=\"x\"\nset=\"F\"\nrule=\"kds.*\"\nresource=\"a\"":        `f.toml:1: alarms.override: set is for a resource as a whole`,
+		"[[alarms.override]]\nreason=\"x\"\nfactor=2\nthreshold=5\nrule=\"kds.lag\"":          `f.toml:1: alarms.override: has a factor and a threshold`,
+		"[[alarms.override]]\nreason=\"x\"\nthreshold=5\nrule=\"kds.*\"":                      `f.toml:1: alarms.override: a threshold means one thing for each rule`,
 	} {
 		_, err := Parse("f.toml", text)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// What is said about alarms is laid over each other for an account, and an
+// override knows the line in which it was said.
+func TestAlarms(t *testing.T) {
+	c, err := Parse("f.toml", `
+[alarms]
+tier = "r"
+window = "2h"
+page_topic = "oncall"
+
+[[profile]]
+name = "prod"
+[profile.alarms]
+tier = "F"
+ticket_topic = "arn:aws:sns:eu-west-1:123456789012:later"
+
+[[alarms.override]]
+rule = "kds.*"
+resource = "clicks-*"
+factor = 2
+reason = "sampled"
+
+[[alarms.override]]
+rule = "dlq.nonempty"
+threshold = 10.5
+reason = "noise"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := 10.5
+	if d := cmp.Diff([]alarms.Override{
+		{Rule: "kds.*", Resource: "clicks-*", Factor: 2, Reason: "sampled", From: "config line 13"},
+		{Rule: "dlq.nonempty", Threshold: &limit, Reason: "noise", From: "config line 19"},
+	}, c.Overrides); d != "" {
+		t.Errorf("overrides (-want +got)\n%s", d)
+	}
+	want := Alarms{Tier: alarms.Full, Window: 2 * time.Hour, Page: "oncall", Ticket: "arn:aws:sns:eu-west-1:123456789012:later"}
+	if d := cmp.Diff(want, c.For("prod", "").Alarms); d != "" {
+		t.Errorf("prod (-want +got)\n%s", d)
+	}
+	if got := c.For("other", "").Alarms; got.Tier != alarms.Recommended || got.Ticket != "" {
+		t.Errorf("another account has %+v", got)
 	}
 }
 
@@ -134,10 +204,18 @@ func TestSample(t *testing.T) {
 			t.Errorf("the sample does not show %q", key)
 		}
 	}
-	for _, key := range []string{"name", "account", "alias", "protected", "word", "color", "access", "pace", "budget", "buckets"} {
+	for _, key := range []string{"name", "account", "alias", "protected", "word", "color", "access", "pace", "budget", "buckets", "alarms"} {
 		if _, ok := c.places[place{"profile." + key, 0}]; !ok {
 			t.Errorf("the sample does not show %q of a profile", key)
 		}
+	}
+	for _, key := range []string{"tier", "window", "page_topic", "ticket_topic", "override.rule", "override.resource", "override.factor", "override.severity", "override.tier", "override.reason"} {
+		if _, ok := c.places[place{"alarms." + key, 0}]; !ok {
+			t.Errorf("the sample does not show alarms.%s", key)
+		}
+	}
+	if len(c.Overrides) != 4 || c.For("shop-prod", "").Alarms.Page != "shop-page" {
+		t.Errorf("uncommented, the sample has the overrides %+v", c.Overrides)
 	}
 }
 

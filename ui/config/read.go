@@ -80,8 +80,15 @@ func (c Config) Wrong(key string, err error) error { return c.wrong(key, 0, err.
 
 func (c Config) wrong(key string, index int, why string) error {
 	where := c.File
-	if line, ok := c.places[place{key, index}]; ok {
-		where += ":" + strconv.Itoa(line)
+	for at, more := key, true; more; { // of a value in an inline table, the table's line
+		if line, ok := c.places[place{at, index}]; ok {
+			where += ":" + strconv.Itoa(line)
+			break
+		}
+		i := strings.LastIndex(at, ".")
+		if more = i > 0; more {
+			at = at[:i]
+		}
 	}
 	return &ops.Problem{Fault: ops.FaultOther, What: fmt.Sprintf("%s: %s: %s", where, key, why)}
 }
@@ -98,6 +105,7 @@ func (r reader) top() map[string]setter {
 	known["ascii"] = boolean(&r.c.ASCII)
 	known["keys"] = r.keys
 	known["profile"] = r.profiles
+	known["alarms"] = r.alarms("alarms", 0, &r.c.Defaults.Alarms, map[string]setter{"override": r.overrides})
 	return known
 }
 
@@ -118,6 +126,7 @@ func (r reader) profiles(value any) error {
 	for i, t := range tables {
 		p := Profile{}
 		known := r.settings(&p.Settings)
+		known["alarms"] = r.alarms("profile.alarms", i, &p.Alarms, nil)
 		known["name"] = text(&p.Name)
 		known["account"] = matching(&p.Account, accountID, "an account id of twelve digits, in quotes")
 		known["alias"] = text(&p.Alias)
@@ -337,7 +346,8 @@ func placesIn(text string) places {
 	for i, line := range strings.Split(text, "\n") {
 		if m := header.FindStringSubmatch(line); m != nil {
 			section = unquoted(m[2])
-			if index = 0; m[1] == "[[" {
+			parent, _, _ := strings.Cut(section, ".")
+			if index = max(0, seen[parent]-1); m[1] == "[[" { // [profile.alarms] is of the last [[profile]]
 				index = seen[section]
 				seen[section]++
 			}
