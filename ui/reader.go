@@ -238,7 +238,11 @@ func writeMessage(w *writer, x ops.Letter, m ops.Message) {
 		w.fact("sent", at.Format("2006-01-02 15:04:05Z")+", "+age(at, w.l.now)+" ago", text.Style{})
 	}
 	if !x.Expires.IsZero() {
-		w.fact("lost in", until(x.Expires, w.l.now), lossStyle(w.l, x.Expires))
+		left := until(x.Expires, w.l.now)
+		if x.Trims {
+			left += ": then its stream trims the records that it points to"
+		}
+		w.fact("lost in", left, lossStyle(w.l, x.Expires))
 	}
 	w.fact("received", times(m.Receives())+", over all queues", text.Style{})
 	w.fact("source", string(m.Source()), text.Style{})

@@ -46,7 +46,11 @@ func newFileSender(d *Desk, plan ops.Plan, path string) (*fileSender, error) {
 	s := &fileSender{path: path, known: map[string]int{}}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return s, s.goOn(plan.ID)
+		if info, statErr := os.Stat(path); statErr != nil || info.Size() > 0 {
+			return s, s.goOn(plan.ID)
+		}
+		// The name was made and the crash came before the first line.
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	}
 	if err != nil {
 		return nil, fileTrouble("make", path, err)

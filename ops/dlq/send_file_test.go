@@ -117,6 +117,20 @@ func (f fullDisk) Sync() error {
 	return f.archiveFile.Sync()
 }
 
+// The crash came between making the file's name and writing its first line.
+func TestFileSenderGoesOnWithAnEmptyFile(t *testing.T) {
+	s := newScene(t, "")
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	s.must(os.WriteFile(path, nil, 0o600))
+	f, err := newFileSender(s.desk, ops.Plan{ID: "op-1"}, path)
+	s.must(err)
+	f.send(t.Context(), fileParcels(2))
+	f.close()
+	if got, h := readAll(t, path); len(got) != 2 || h.Op != "op-1" {
+		t.Errorf("%d messages in the file of %q", len(got), h.Op)
+	}
+}
+
 func TestFullDiskTakesNothing(t *testing.T) {
 	for _, sync := range []bool{false, true} {
 		s := newScene(t, "")

@@ -224,6 +224,7 @@ type letterReport struct {
 	Bytes      int                      `json:"size_bytes"`
 	Sum        string                   `json:"body_md5"`
 	Expires    *time.Time               `json:"expires_at"`
+	Trims      bool                     `json:"expires_with_its_stream,omitempty"` // the queue keeps the message longer than the stream its records
 	LossInS    *float64                 `json:"loss_in_s"`
 	Failed     *time.Time               `json:"failed_at"`
 	Event      string                   `json:"event,omitempty"`
@@ -286,7 +287,7 @@ type pointerReport struct {
 func newLetterReport(l ops.Letter, m ops.Message, now time.Time, raw bool) letterReport {
 	r := letterReport{
 		Schema: "kxops/letter/v1", ID: l.ID, Queue: m.Queue, Sent: when(l.Sent), Received: when(l.Seen), Receives: known(l.Receives),
-		Group: l.Group, Source: l.Source, Bytes: l.Bytes, Sum: l.Sum, Expires: when(l.Expires), LossInS: leftS(l.Expires, now),
+		Group: l.Group, Source: l.Source, Bytes: l.Bytes, Sum: l.Sum, Expires: when(l.Expires), Trims: l.Trims, LossInS: leftS(l.Expires, now),
 		Failed: when(l.Failed), Event: l.Event, Origin: l.Origin, Harmless: l.Harmless, Truncated: l.Lossy,
 		Cause: newCauseReport(l.Cause), System: m.System, Attributes: m.Attributes, Body: m.Body,
 	}
@@ -350,7 +351,11 @@ func (p *printer) letter(l ops.Letter, m ops.Message, now time.Time, which strin
 		receives = thousands(l.Receives)
 	}
 	field("sent", fmt.Sprintf("%s UTC, received %s times, %s", stamp(l.Sent), receives, countOf(l.Bytes, "byte")))
-	field("lost in", lostIn(l.Expires, now))
+	left := lostIn(l.Expires, now)
+	if l.Trims {
+		left += ": then its stream trims the records that it points to"
+	}
+	field("lost in", left)
 	field("from", string(l.Source))
 	field("group", l.Group)
 	if c := l.Cause; c != nil {
