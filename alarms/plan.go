@@ -217,6 +217,19 @@ type Trial struct {
 	Factor    float64   `json:"factor,omitempty"` // times the threshold that gives at most one alarm a week; 0 where none is needed or none helps
 	Unknown   string    `json:"unknown,omitempty"`
 	Threshold float64   `json:"threshold"`
+
+	// Spells are the times in ALARM, oldest first; at most MaxSpells, the newest ones.
+	// A picture is drawn from them.
+	Spells []Spell `json:"spells,omitempty"`
+}
+
+// MaxSpells bounds the spells of one trial.
+const MaxSpells = 200
+
+// Spell is one time in ALARM.
+type Spell struct {
+	From  time.Time `json:"from"`
+	Until time.Time `json:"until"` // the end of the history where it is not over
 }
 
 // Backtest is a set of alarms tried on the past.

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"slices"
+
 	tea "charm.land/bubbletea/v2"
 
 	"kxops/ops"
@@ -9,7 +11,7 @@ import (
 // actions is THE list of what keys can do. A test walks it: every entry has a
 // key, a title and a sentence, and no two entries share a key.
 func actions() []Action {
-	return append(lookActions(), letterActions()...)
+	return slices.Concat(lookActions(), letterActions(), alarmActions())
 }
 
 // lookActions only look.
@@ -97,7 +99,7 @@ func lookActions() []Action {
 			ID: "refresh", Keys: []string{"r"}, Title: "refresh",
 			Help:    "Looks now.",
 			Enabled: func(a *App) (bool, string) { return !a.poll.busy, "a look is already under way" },
-			Run:     func(a *App, _ string) tea.Cmd { return a.look(true) },
+			Run:     func(a *App, _ string) tea.Cmd { return a.refresh() },
 		},
 		{
 			ID: "pause", Keys: []string{"p"}, Title: "pause",
@@ -108,7 +110,7 @@ func lookActions() []Action {
 			ID: "copy", Keys: []string{"y"}, Title: "copy",
 			Help:    "Copies a name, ARN, console address or aws-cli line to the clipboard, over ssh too.",
 			Enabled: hasSelection,
-			Run:     func(a *App, _ string) tea.Cmd { a.menu = a.copyMenu(); return nil },
+			Run:     func(a *App, _ string) tea.Cmd { a.menu = a.copies(); return nil },
 		},
 		{
 			ID: "raw", Keys: []string{"v"}, Title: "raw",
@@ -215,6 +217,9 @@ func onStates(a *App) (bool, string) {
 }
 
 func hasSelection(a *App) (bool, string) {
+	if s, ok := a.top().(copier); ok {
+		return s.Copies() != nil, "there is nothing to copy"
+	}
 	if l, ok := a.top().(lister); ok && l.Table().Marked() > 0 {
 		return true, ""
 	}

@@ -124,7 +124,7 @@ func letterActions() []Action {
 			Help:    "Cancels the operation: it finishes what is in hand and gives the rest back.",
 			Enabled: canCancel,
 			Run: func(a *App, _ string) tea.Cmd {
-				if s, ok := a.top().(*tasks); ok {
+				if s, ok := a.top().(interface{ askCancel(*App) tea.Cmd }); ok {
 					return s.askCancel(a)
 				}
 				return a.cancelRun()
@@ -361,8 +361,11 @@ func canChange(a *App) (bool, string) {
 }
 
 func canCancel(a *App) (bool, string) {
-	if s, ok := a.top().(*tasks); ok {
+	switch s := a.top().(type) {
+	case *tasks:
 		return s.running() != nil, "no move task is running"
+	case *applied:
+		return !s.x.over(), "it is over"
 	}
 	return onRun(a)
 }

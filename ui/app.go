@@ -30,6 +30,7 @@ type App struct {
 	menu          *menu    // a short list to pick from, nil when closed
 	dialog        dialog   // a question before the screen, nil when closed
 	work          *work    // what is done with dead letters
+	alarms        *alarmWork
 	note          note
 	switching     string    // where a switch under way leads, "" for none
 	touched       time.Time // the last key
@@ -54,7 +55,7 @@ func newApp(ctx context.Context, o Options) *App {
 		o.Now = time.Now
 	}
 	ctx, end := context.WithCancel(ctx)
-	a := &App{opts: o, ctx: ctx, end: end, work: newWork(), width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
+	a := &App{opts: o, ctx: ctx, end: end, work: newWork(), alarms: newAlarmWork(), width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
 	keys, err := newKeymap(actions(), o.Config.Keys)
 	a.keys = keys
 	if err != nil {
@@ -103,6 +104,14 @@ func (a *App) look(manual bool) tea.Cmd {
 	return a.poll.start(Ask{Focus: a.top().Visible(), Manual: manual}, a.pic.snap)
 }
 
+// refresh looks now, and reads again what else the screen shows.
+func (a *App) refresh() tea.Cmd {
+	if s, ok := a.top().(refresher); ok {
+		return tea.Batch(a.look(true), s.Refresh(a))
+	}
+	return a.look(true)
+}
+
 // Update does what a message says, and then what the screen wants to show for it.
 func (a *App) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	cmd := a.update(msg)
@@ -145,7 +154,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case snapshotLoadedMsg:
 		if a.poll.current(msg.epoch, msg.look) {
 			a.show(msg.picture)
-			return tea.Batch(a.poll.finish(msg.picture.snap), a.openDesk())
+			return tea.Batch(a.poll.finish(msg.picture.snap), a.openDesk(), a.openAlarmDesk())
 		}
 	case switchedMsg:
 		return a.switched(msg)
@@ -194,6 +203,12 @@ func (a *App) updateWork(msg tea.Msg) tea.Cmd {
 		a.work.relisted(msg)
 	case runsSampledMsg:
 		return a.runsSampled(msg)
+	case alarmTold:
+		return a.alarmsTold(msg)
+	case alarmsMovedMsg:
+		return a.alarmsMoved(msg)
+	case alarmsAppliedMsg:
+		return a.alarmsApplied(msg)
 	}
 	return nil
 }
@@ -258,7 +273,7 @@ func (a *App) do(x Action, key string) tea.Cmd {
 
 // leave quits, and asks first while an operation runs.
 func (a *App) leave() tea.Cmd {
-	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 || asked {
+	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 && a.alarms.applying.over() || asked {
 		return a.quit()
 	}
 	a.menu, a.prompt = nil, nil
@@ -273,7 +288,7 @@ func (a *App) counting() bool {
 			return true
 		}
 	}
-	return len(a.work.active()) > 0 || !a.work.access().Until.IsZero()
+	return len(a.work.active()) > 0 || !a.alarms.applying.over() || !a.work.access().Until.IsZero()
 }
 
 func (a *App) quit() tea.Cmd {
@@ -383,6 +398,7 @@ func (a *App) switched(msg switchedMsg) tea.Cmd {
 	left := a.cutTo(0)
 	a.dialog = nil
 	a.work.forget()
+	a.alarms.forget()
 	if l, ok := a.top().(lister); ok {
 		l.Table().Unmark()
 	}

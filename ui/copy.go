@@ -13,6 +13,14 @@ import (
 // maxCopy bounds what is sent to the clipboard: terminals cut OSC 52 near 100 kB.
 const maxCopy = 64 << 10
 
+// copies offers what a screen has to copy: its own, else names of resources.
+func (a *App) copies() *menu {
+	if s, ok := a.top().(copier); ok {
+		return s.Copies()
+	}
+	return a.copyMenu()
+}
+
 // copyMenu offers what can be copied of the marked resources, or of the selected one.
 func (a *App) copyMenu() *menu {
 	chosen := []ops.ARN{a.top().Selected()}

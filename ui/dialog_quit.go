@@ -28,6 +28,11 @@ func (d *quitDialog) tell(w *writer) {
 		p := r.progress
 		w.field(string(p.State), fmt.Sprintf("%s, %s of %s sent", r.name(), count(float64(p.Sent)), count(float64(p.Total))), w.l.strong)
 	}
+	if x := d.a.alarms.applying; !x.over() {
+		p := x.get()
+		w.field("alarms", fmt.Sprintf("being applied, %s of %s written", count(float64(p.Done)), count(float64(p.Total))), w.l.strong)
+		w.field("", "planning and applying again goes on with the rest", w.l.dim)
+	}
 	w.blank()
 	w.para("Quitting stops before the next batch, finishes what is in hand and gives the rest back; nothing is lost. A move task of SQS goes on by itself.", text.Style{})
 	w.blank()

@@ -31,6 +31,9 @@ func openConsole(t *testing.T, o Options, width, height int) *console {
 	if b, ok := o.Backend.(accountWithDesk); ok && b.desk != nil {
 		b.desk.clock = func() time.Time { return c.wall }
 	}
+	if b, ok := o.Backend.(accountWithAlarms); ok {
+		b.desk.clock = func() time.Time { return c.wall }
+	}
 	t.Cleanup(c.app.end)
 	t.Cleanup(c.app.work.end)
 	c.app.Update(tea.WindowSizeMsg{Width: width, Height: height})
@@ -53,8 +56,9 @@ func (c *console) run(cmd tea.Cmd) {
 	case tickedMsg, clockTickedMsg:
 	case snapshotLoadedMsg: // its answer is the wait for the next look, and the desk
 		c.app.Update(msg)
-		c.app.work.busy = false
+		c.app.work.busy, c.app.alarms.busy = false, false
 		c.run(c.app.openDesk())
+		c.run(c.app.openAlarmDesk())
 	case runsSampledMsg: // the next sample comes when the test asks for it
 		c.app.Update(msg)
 		c.app.work.sampling = false

@@ -4,17 +4,21 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+
+	tea "charm.land/bubbletea/v2"
 
 	"kxops/ops"
 	"kxops/ui/table"
 	"kxops/ui/text"
 )
 
-// alarmList shows the CloudWatch alarms that exist; it changes nothing.
+// alarmList shows the CloudWatch alarms that exist.
 type alarmList struct {
 	list
+	a   *App
 	pic *picture
 	l   light
 }
@@ -36,11 +40,53 @@ var alarmColumns = []table.Column{
 	alWatches: {ID: "watches", Title: "WATCHES", Width: 24, Min: 14, Priority: 2},
 	alWhen:    {ID: "when", Title: "RINGS AT", Width: 44, Min: 24, Priority: 3, Grow: true},
 	alEval:    {ID: "datapoints", Title: "OF", Width: 6, Priority: 5},
-	alActions: {ID: "actions", Title: "ACTIONS", Width: 9, Priority: 4},
+	alActions: {ID: "actions", Title: "ACTIONS", Width: 12, Min: 11, Priority: 1},
 }
 
-func openAlarms(_ *App, _ ops.ARN) screen {
-	return &alarmList{list: newList(table.New(alarmColumns, "state"))}
+func openAlarms(a *App, _ ops.ARN) screen {
+	return &alarmList{list: newList(table.New(alarmColumns, "state")), a: a}
+}
+
+func (s *alarmList) Hints() []string {
+	return []string{"open", "mute", "coverage", "plan", "doctor", "backtest", "filter", "mark", "back", "help"}
+}
+
+// Want reads what is muted, and what should exist: the picture has neither.
+func (s *alarmList) Want(a *App) tea.Cmd {
+	if a.alarms.desk == nil {
+		return nil
+	}
+	var cmds []tea.Cmd
+	if x := &a.alarms.mutes; x.unread() && !x.busy {
+		cmds = append(cmds, a.readMutes())
+	}
+	if x := &a.alarms.cover; x.unread() && !x.busy && a.pic.whole() {
+		cmds = append(cmds, a.readCover())
+	}
+	return tea.Batch(cmds...)
+}
+
+// Refresh reads again what is muted.
+func (s *alarmList) Refresh(a *App) tea.Cmd {
+	if a.alarms.desk == nil || a.alarms.mutes.busy {
+		return nil
+	}
+	return a.readMutes()
+}
+
+// chosen are the marked alarms, else the one under the cursor.
+func (s *alarmList) chosen() []string {
+	marked := s.table.Marks()
+	if len(marked) == 0 && s.table.Row() >= 0 {
+		marked = []string{s.table.Cursor()}
+	}
+	var names []string
+	for i := range s.pic.snap.Alarms.Items {
+		if x := &s.pic.snap.Alarms.Items[i]; slices.Contains(marked, (alarmRows{s}).ID(i)) {
+			names = append(names, x.Name)
+		}
+	}
+	return names
 }
 
 func (s *alarmList) Title() string { return "alarms" }
@@ -74,6 +120,15 @@ func (s *alarmList) Draw(c *text.Canvas, height int, l light) {
 		empty = "alarms could not be read: " + section.Problem.What
 	case section.At.IsZero():
 		empty = "reading the alarms…"
+	}
+	end := c.Line() + height
+	if x := &s.a.alarms.mutes; x.problem != nil {
+		height--
+		defer func() {
+			c.Until(end - 1)
+			c.Text("what is muted could not be read: "+problemText(x.problem), l.ticket)
+			c.End()
+		}()
 	}
 	s.list.draw(c, height, l, empty)
 }
@@ -113,7 +168,10 @@ func (s *alarmList) cell(row, col int) string {
 	case alEval:
 		return a.Evaluation
 	case alActions:
+		until, _ := s.a.alarms.mutedUntil(a.Name, s.l.now)
 		switch {
+		case !until.IsZero():
+			return "muted " + ops.Span(until.Sub(s.l.now).Seconds())
 		case !a.Enabled:
 			return "switched off"
 		case a.Actions == 0:
@@ -207,7 +265,7 @@ func (s alarmRows) Draw(c *text.Canvas, row, col, width int) {
 		c.Right(s.cell(row, col), width, s.l.dim)
 		return
 	case alActions:
-		if !a.Enabled || a.Actions == 0 {
+		if words := s.cell(row, col); !a.Enabled || a.Actions == 0 || strings.HasPrefix(words, "muted") {
 			look = s.l.ticket
 		}
 	case alWatches, alWhen, alEval:

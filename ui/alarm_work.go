@@ -1,0 +1,363 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/alarms"
+	"kxops/ops"
+)
+
+// alarmWork is what the console knows of the alarms beyond the picture, as far as it
+// outlives a screen: the desk, the last answers, what is being applied.
+type alarmWork struct {
+	desk AlarmDesk // of the present account and region, nil until it is open
+	why  string    // why there is none
+	busy bool      // it is being opened
+
+	cover   asked[covered]
+	plan    asked[alarms.Plan]
+	ask     alarms.Ask // what the plan is asked for
+	checkup asked[alarms.Checkup]
+	mutes   asked[[]alarms.Mute]
+
+	applying *applying // the last plan that was applied, nil: none
+}
+
+// covered is the coverage and the alarms that it was measured against.
+type covered struct {
+	alarms.Coverage
+	wanted alarms.Wanted
+	specs  map[cellKey][]int // into wanted.Specs
+}
+
+type cellKey struct {
+	resource ops.ARN
+	rule     string
+}
+
+// asked is something that is read from AWS away from the drawing loop. The last
+// answer stays until the next one.
+type asked[T any] struct {
+	value   T
+	at      time.Time // of the answer, zero: none yet
+	of      time.Time // when the picture was taken that it was worked out from
+	busy    bool
+	gen     int
+	problem *ops.Problem
+}
+
+// begin says that it is being read, and returns the number that the answer must carry.
+func (x *asked[T]) begin() int {
+	x.busy, x.problem = true, nil
+	x.gen++
+	return x.gen
+}
+
+// answer takes an answer; it reports whether it was the one that is waited for.
+func (x *asked[T]) answer(gen int, value T, of, now time.Time, err error) bool {
+	if gen != x.gen {
+		return false
+	}
+	x.busy, x.problem = false, ops.AsProblem(err)
+	if err == nil {
+		x.value, x.of, x.at = value, of, now
+	}
+	return true
+}
+
+// unread reports whether it was never answered, not even by an error.
+func (x *asked[T]) unread() bool { return x.at.IsZero() && x.problem == nil }
+
+// alarmTold is a message about alarms. It belongs to an epoch: what comes back after a
+// switch of account is about alarms that are not shown any more.
+type alarmTold interface {
+	from() int
+	tell(a *App) tea.Cmd
+}
+
+// inEpoch is the epoch that a message was asked for in.
+type inEpoch struct{ epoch int }
+
+func (e inEpoch) from() int { return e.epoch }
+
+func (a *App) alarmsTold(msg alarmTold) tea.Cmd {
+	if msg.from() != a.poll.epoch {
+		return nil
+	}
+	return msg.tell(a)
+}
+
+const (
+	coverMost  = 90 * time.Second
+	doctorMost = 3 * time.Minute
+	muteMost   = 30 * time.Second
+	trialMost  = 10 * time.Minute
+)
+
+// alarmDeskOpenedMsg brings the alarm desk of an account.
+type alarmDeskOpenedMsg struct {
+	inEpoch
+	desk AlarmDesk
+	err  error
+}
+
+// openAlarmDesk opens the alarm desk of the present account, once.
+func (a *App) openAlarmDesk() tea.Cmd {
+	w := a.alarms
+	b, ok := a.opts.Backend.(AlarmBackend)
+	switch {
+	case !ok:
+		w.why = "alarms cannot be worked on here"
+		return nil
+	case w.busy || w.desk != nil:
+		return nil
+	}
+	w.busy, w.why = true, "the account is being opened"
+	epoch, ctx := a.poll.epoch, a.poll.ctx
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, deskMost)
+		defer done()
+		d, err := b.AlarmDesk(ctx)
+		return alarmDeskOpenedMsg{inEpoch{epoch}, d, err}
+	}
+}
+
+func (msg alarmDeskOpenedMsg) tell(a *App) tea.Cmd {
+	w := a.alarms
+	w.busy = false
+	if msg.err != nil {
+		w.why = ops.AsProblem(msg.err).Error()
+		return nil
+	}
+	w.desk, w.ask = msg.desk, msg.desk.Ask()
+	return nil
+}
+
+func newAlarmWork() *alarmWork { return &alarmWork{why: "the account was not read yet"} }
+
+// forget leaves the desk of an account that was switched away from. What is being
+// applied goes on.
+func (w *alarmWork) forget() {
+	*w = alarmWork{why: "the account was not read yet", applying: w.applying}
+}
+
+// alarmsReady says whether the alarms can be worked on.
+func (a *App) alarmsReady() (bool, string) {
+	switch {
+	case a.alarms.desk == nil:
+		return false, a.alarms.why
+	case !a.pic.whole():
+		return false, "the account is still being read"
+	}
+	return true, ""
+}
+
+// whole reports whether the picture is of this run and every section that alarms are
+// drawn up from has answered: what is not read yet must not look as if it were gone.
+func (p *picture) whole() bool {
+	if p.snap.Recalled || !p.read() {
+		return false
+	}
+	for _, s := range p.snap.Sections() {
+		if s.At.IsZero() && s.Problem == nil && s.Name != "buckets" && s.Name != "metrics" {
+			return false
+		}
+	}
+	return true
+}
+
+// coveredMsg brings the coverage.
+type coveredMsg struct {
+	inEpoch
+	gen   int
+	of    time.Time
+	value covered
+	err   error
+}
+
+// readCover reads who watches what.
+func (a *App) readCover() tea.Cmd {
+	w := a.alarms
+	gen, epoch := w.cover.begin(), a.poll.epoch
+	desk, snap, ask, ctx := w.desk, a.pic.snap, w.desk.Ask(), a.poll.ctx
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, coverMost)
+		defer done()
+		msg := coveredMsg{inEpoch: inEpoch{epoch}, gen: gen, of: snap.At}
+		msg.value.wanted, msg.err = desk.Wanted(ctx, snap, ask)
+		if msg.err == nil {
+			msg.value.Coverage, msg.err = desk.Coverage(ctx, snap, ask)
+		}
+		msg.value.specs = map[cellKey][]int{}
+		for i, s := range msg.value.wanted.Specs {
+			k := cellKey{s.Resource, s.Rule}
+			msg.value.specs[k] = append(msg.value.specs[k], i)
+		}
+		return msg
+	}
+}
+
+func (msg coveredMsg) tell(a *App) tea.Cmd {
+	w := a.alarms
+	if !w.cover.answer(msg.gen, msg.value, msg.of, a.now(), msg.err) {
+		return nil
+	}
+	for _, s := range a.stack {
+		if s, ok := s.(*coverage); ok {
+			s.refresh()
+		}
+	}
+	return nil
+}
+
+// plannedAlarmsMsg brings a plan.
+type plannedAlarmsMsg struct {
+	inEpoch
+	gen  int
+	of   time.Time
+	plan alarms.Plan
+	err  error
+}
+
+// planAlarms works a plan out, by reading only.
+func (a *App) planAlarms() tea.Cmd {
+	w := a.alarms
+	gen, epoch := w.plan.begin(), a.poll.epoch
+	desk, snap, ask, ctx := w.desk, a.pic.snap, w.ask, a.poll.ctx
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, coverMost)
+		defer done()
+		plan, err := desk.Plan(ctx, snap, ask)
+		return plannedAlarmsMsg{inEpoch{epoch}, gen, snap.At, plan, err}
+	}
+}
+
+func (msg plannedAlarmsMsg) tell(a *App) tea.Cmd {
+	w := a.alarms
+	if !w.plan.answer(msg.gen, msg.plan, msg.of, a.now(), msg.err) {
+		return nil
+	}
+	a.pressed = a.work.clock() // what is typed now was typed before the plan could be read
+	for _, s := range a.stack {
+		if s, ok := s.(*alarmPlan); ok {
+			s.refresh()
+		}
+	}
+	return nil
+}
+
+// checkedMsg brings the doctor's report.
+type checkedMsg struct {
+	inEpoch
+	gen   int
+	of    time.Time
+	value alarms.Checkup
+	err   error
+}
+
+func (a *App) readCheckup() tea.Cmd {
+	w := a.alarms
+	gen, epoch := w.checkup.begin(), a.poll.epoch
+	desk, snap, ctx := w.desk, a.pic.snap, a.poll.ctx
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, doctorMost)
+		defer done()
+		value, err := desk.Doctor(ctx, snap)
+		return checkedMsg{inEpoch{epoch}, gen, snap.At, value, err}
+	}
+}
+
+func (msg checkedMsg) tell(a *App) tea.Cmd {
+	if !a.alarms.checkup.answer(msg.gen, msg.value, msg.of, a.now(), msg.err) {
+		return nil
+	}
+	for _, s := range a.stack {
+		if s, ok := s.(*doctor); ok {
+			s.refresh()
+		}
+	}
+	return nil
+}
+
+// mutesReadMsg brings the mute rules.
+type mutesReadMsg struct {
+	inEpoch
+	gen   int
+	mutes []alarms.Mute
+	err   error
+}
+
+func (a *App) readMutes() tea.Cmd {
+	w := a.alarms
+	gen, epoch := w.mutes.begin(), a.poll.epoch
+	desk, ctx := w.desk, a.poll.ctx
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, muteMost)
+		defer done()
+		mutes, err := desk.Mutes(ctx)
+		return mutesReadMsg{inEpoch{epoch}, gen, mutes, err}
+	}
+}
+
+func (msg mutesReadMsg) tell(a *App) tea.Cmd {
+	a.alarms.mutes.answer(msg.gen, msg.mutes, time.Time{}, a.now(), msg.err)
+	return nil
+}
+
+// mutedUntil is when the mute rule of an alarm ends: the last one, if there are several.
+func (w *alarmWork) mutedUntil(alarm string, now time.Time) (until time.Time, rules []string) {
+	for _, m := range w.mutes.value {
+		if m.From.After(now) || !m.Until.After(now) || !slices.Contains(m.Alarms, alarm) {
+			continue
+		}
+		rules = append(rules, m.Name)
+		if m.Until.After(until) {
+			until = m.Until
+		}
+	}
+	return until, rules
+}
+
+// mutedMsg says what became of muting or unmuting.
+type mutedMsg struct {
+	inEpoch
+	words string
+	err   error
+}
+
+func (a *App) mute(names []string, d time.Duration, reason string) tea.Cmd {
+	desk, ctx, epoch := a.alarms.desk, a.work.ctx, a.poll.epoch
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, muteMost)
+		defer done()
+		_, err := desk.Mute(ctx, names, d, reason)
+		return mutedMsg{inEpoch{epoch}, plural(len(names), "alarm") + " muted for " + ops.Span(d.Seconds()) + ": the state is still watched, no action runs", err}
+	}
+}
+
+func (a *App) unmute(rules []string) tea.Cmd {
+	desk, ctx, epoch := a.alarms.desk, a.work.ctx, a.poll.epoch
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, muteMost)
+		defer done()
+		var failed []error
+		for _, name := range rules {
+			failed = append(failed, desk.Unmute(ctx, name))
+		}
+		return mutedMsg{inEpoch{epoch}, "unmuted: actions run again when the state changes", errors.Join(failed...)}
+	}
+}
+
+func (msg mutedMsg) tell(a *App) tea.Cmd {
+	if msg.err != nil {
+		a.warn("not done: " + ops.AsProblem(msg.err).Error())
+	} else {
+		a.say(msg.words)
+	}
+	return a.readMutes()
+}
