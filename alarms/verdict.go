@@ -5,6 +5,7 @@
 package alarms
 
 import (
+	"fmt"
 	"time"
 
 	"kxops/ops"
@@ -21,13 +22,27 @@ const (
 
 func (s Severity) String() string { return [...]string{"info", "ticket", "page"}[s] }
 
+// MarshalText is the severity's word: in documents it is never a number.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads it back; any other word is an error.
+func (s *Severity) UnmarshalText(word []byte) error {
+	for _, known := range []Severity{Info, Ticket, Page} {
+		if known.String() == string(word) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no severity: it is info, ticket or page", word)
+}
+
 // Finding is one rule's complaint about one resource.
 type Finding struct {
-	Rule     string // rule id, such as "kds.stall"
-	Severity Severity
-	Resource ops.ARN
-	Sentence string // what is wrong, with the number and the limit
-	Next     string // the first thing to do about it
+	Rule     string   `json:"rule"` // rule id, such as "kds.stall"
+	Severity Severity `json:"severity"`
+	Resource ops.ARN  `json:"resource"`
+	Sentence string   `json:"sentence"` // what is wrong, with the number and the limit
+	Next     string   `json:"next"`     // the first thing to do about it
 }
 
 // State is the word that stands first in a row.
