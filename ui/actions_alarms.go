@@ -111,8 +111,3 @@ func (a *App) askTopic(sign string, set func(*alarms.Ask, ops.ARN)) tea.Cmd {
 type copier interface {
 	Copies() *menu // nil: nothing
 }
-
-// refresher is a screen that reads more than the picture.
-type refresher interface {
-	Refresh(a *App) tea.Cmd
-}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"kxops/alarms"
 	"kxops/ops"
 )
@@ -21,6 +23,7 @@ type alarmsOfValues struct {
 	asks     []alarms.Ask
 	applied  []alarms.Plan
 	hold     chan struct{} // Apply waits for it, when set
+	begun    chan struct{} // closed when Apply has begun, when set
 	say      func(alarms.Progress)
 	result   alarms.Result
 	applyErr error
@@ -56,7 +59,9 @@ func (d *alarmsOfValues) Plan(_ context.Context, _ ops.Snapshot, ask alarms.Ask)
 		p.Items = nil
 		for _, x := range d.plan.Items {
 			if x.Action != alarms.Delete {
-				x.Action, x.Changes = alarms.Keep, nil
+				if x.Action != alarms.Orphan {
+					x.Action, x.Changes = alarms.Keep, nil
+				}
 				p.Items = append(p.Items, x)
 			}
 		}
@@ -69,6 +74,10 @@ func (d *alarmsOfValues) Apply(ctx context.Context, p alarms.Plan, say func(alar
 	d.mu.Lock()
 	d.applied, d.say = append(d.applied, p), say
 	hold := d.hold
+	if d.begun != nil {
+		close(d.begun)
+		d.begun = nil
+	}
 	d.mu.Unlock()
 	if hold != nil {
 		select {
@@ -192,4 +201,50 @@ func alarmOptions(d *alarmsOfValues) Options {
 	o := deskOptions(sampleDesk())
 	o.Backend = accountWithAlarms{o.Backend.(accountWithDesk), d}
 	return o
+}
+
+// progress says how far the plan is that is being applied.
+func (d *alarmsOfValues) progress(p alarms.Progress) {
+	d.mu.Lock()
+	say := d.say
+	d.mu.Unlock()
+	say(p)
+}
+
+// begin presses a key whose work goes on; what it brings is told when end is called.
+func (c *console) begin(d *alarmsOfValues, key string) (end func()) {
+	c.t.Helper()
+	d.begun = make(chan struct{})
+	c.wall = c.wall.Add(time.Second)
+	_, cmd := c.app.Update(keyPress(key))
+	msgs := make(chan tea.Msg, 16)
+	aside(cmd, msgs)
+	<-d.begun
+	return func() {
+		for {
+			if msg, ok := (<-msgs).(alarmsAppliedMsg); ok {
+				_, cmd := c.app.Update(msg)
+				c.run(cmd)
+				return
+			}
+		}
+	}
+}
+
+// aside runs a command, and those of a batch, each by itself.
+func aside(cmd tea.Cmd, msgs chan<- tea.Msg) {
+	if cmd == nil {
+		return
+	}
+	go func() {
+		msg := cmd()
+		batch, ok := msg.(tea.BatchMsg)
+		if !ok {
+			msgs <- msg
+			return
+		}
+		for _, cmd := range batch {
+			aside(cmd, msgs)
+		}
+	}()
 }

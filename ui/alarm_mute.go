@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,8 @@ func (a *App) muteMenu(names []string) *menu {
 		_, r := a.alarms.mutedUntil(name, now)
 		rules = append(rules, r...)
 	}
-	if len(rules) > 0 {
+	if slices.Sort(rules); len(rules) > 0 {
+		rules = slices.Compact(rules)
 		m.items = append(m.items, menuItem{"unmute", strings.Join(rules, ", "), func(a *App) tea.Cmd { return a.askUnmute(names, rules) }})
 	}
 	return m
@@ -56,7 +58,7 @@ func (a *App) askMute(names []string, d time.Duration) tea.Cmd {
 	p := &prompt{sign: "why (goes into the mute rule and the journal): ", chosen: -1}
 	p.accept = func(a *App, reason string) tea.Cmd {
 		reason = strings.TrimSpace(reason)
-		a.ask(newSureDialog("mute "+alarmsWord(names)+" for "+ops.Span(d.Seconds())+"?", "mute", func(w *writer) {
+		a.ask(newChangeDialog("mute "+alarmsWord(names)+" for "+ops.Span(d.Seconds())+"?", "mute", func(w *writer) {
 			w.para("A mute rule keeps the actions from running: nobody is told. The state is still watched and shown.", text.Style{})
 			w.blank()
 			w.field("ends by itself", a.now().Add(d).Format("Mon 2 Jan 15:04 MST")+", in "+ops.Span(d.Seconds()), w.l.strong)
@@ -72,7 +74,7 @@ func (a *App) askMute(names []string, d time.Duration) tea.Cmd {
 }
 
 func (a *App) askUnmute(names, rules []string) tea.Cmd {
-	a.ask(newSureDialog("unmute "+alarmsWord(names)+"?", "unmute", func(w *writer) {
+	a.ask(newChangeDialog("unmute "+alarmsWord(names)+"?", "unmute", func(w *writer) {
 		w.para("The mute rules are deleted; what else they mute is not muted any more either.", text.Style{})
 		w.blank()
 		for _, m := range a.alarms.mutes.value {
@@ -123,7 +125,7 @@ func canMute(a *App) (bool, string) {
 	case a.alarms.desk == nil:
 		return false, a.alarms.why
 	}
-	return canChange(a)
+	return true, ""
 }
 
 // specsUnder are the alarms of the catalogue that the person means.

@@ -3,7 +3,6 @@ package ui
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -24,6 +23,9 @@ type alarmWork struct {
 	ask     alarms.Ask // what the plan is asked for
 	checkup asked[alarms.Checkup]
 	mutes   asked[[]alarms.Mute]
+	muting  map[string][]alarms.Mute // by alarm
+
+	again bool // what is shown is read again when the look that was asked for has answered
 
 	applying *applying // the last plan that was applied, nil: none
 }
@@ -135,6 +137,26 @@ func (msg alarmDeskOpenedMsg) tell(a *App) tea.Cmd {
 		return nil
 	}
 	w.desk, w.ask = msg.desk, msg.desk.Ask()
+	return a.readMutes() // the badges say what is muted
+}
+
+// reread reads again what a person asked to refresh, now that the picture is newer too.
+func (a *App) reread() tea.Cmd {
+	w := a.alarms
+	if ok, _ := a.alarmsReady(); !ok || !w.again {
+		return nil
+	}
+	w.again = false
+	switch a.top().(type) {
+	case *coverage, *coverCell:
+		return a.readCover()
+	case *alarmPlan:
+		return a.planAlarms()
+	case *doctor:
+		return a.readCheckup()
+	case *alarmList:
+		return a.readMutes()
+	}
 	return nil
 }
 
@@ -305,22 +327,45 @@ func (a *App) readMutes() tea.Cmd {
 }
 
 func (msg mutesReadMsg) tell(a *App) tea.Cmd {
-	a.alarms.mutes.answer(msg.gen, msg.mutes, time.Time{}, a.now(), msg.err)
+	w := a.alarms
+	if !w.mutes.answer(msg.gen, msg.mutes, time.Time{}, a.now(), msg.err) || msg.err != nil {
+		return nil
+	}
+	w.muting = map[string][]alarms.Mute{}
+	for _, m := range msg.mutes {
+		for _, name := range m.Alarms {
+			w.muting[name] = append(w.muting[name], m)
+		}
+	}
 	return nil
 }
 
-// mutedUntil is when the mute rule of an alarm ends: the last one, if there are several.
-func (w *alarmWork) mutedUntil(alarm string, now time.Time) (until time.Time, rules []string) {
-	for _, m := range w.mutes.value {
-		if m.From.After(now) || !m.Until.After(now) || !slices.Contains(m.Alarms, alarm) {
-			continue
+// mutesOf are the mute rules that keep an alarm silent now.
+func (w *alarmWork) mutesOf(alarm string, now time.Time) []alarms.Mute {
+	var out []alarms.Mute
+	for _, m := range w.muting[alarm] {
+		if !m.From.After(now) && m.Until.After(now) {
+			out = append(out, m)
 		}
+	}
+	return out
+}
+
+// mutedUntil is when the mute rules of an alarm end: the last one, if there are several.
+func (w *alarmWork) mutedUntil(alarm string, now time.Time) (until time.Time, rules []string) {
+	for _, m := range w.mutesOf(alarm, now) {
 		rules = append(rules, m.Name)
 		if m.Until.After(until) {
 			until = m.Until
 		}
 	}
 	return until, rules
+}
+
+// muted is when the last mute rule of an alarm ends.
+func (w *alarmWork) muted(alarm string, now time.Time) time.Time {
+	until, _ := w.mutedUntil(alarm, now)
+	return until
 }
 
 // mutedMsg says what became of muting or unmuting.

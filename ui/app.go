@@ -104,11 +104,9 @@ func (a *App) look(manual bool) tea.Cmd {
 	return a.poll.start(Ask{Focus: a.top().Visible(), Manual: manual}, a.pic.snap)
 }
 
-// refresh looks now, and reads again what else the screen shows.
+// refresh looks now; what else the screen shows is read again after it.
 func (a *App) refresh() tea.Cmd {
-	if s, ok := a.top().(refresher); ok {
-		return tea.Batch(a.look(true), s.Refresh(a))
-	}
+	a.alarms.again = true
 	return a.look(true)
 }
 
@@ -154,7 +152,7 @@ func (a *App) update(msg tea.Msg) tea.Cmd {
 	case snapshotLoadedMsg:
 		if a.poll.current(msg.epoch, msg.look) {
 			a.show(msg.picture)
-			return tea.Batch(a.poll.finish(msg.picture.snap), a.openDesk(), a.openAlarmDesk())
+			return tea.Batch(a.poll.finish(msg.picture.snap), a.openDesk(), a.openAlarmDesk(), a.reread())
 		}
 	case switchedMsg:
 		return a.switched(msg)
@@ -427,7 +425,7 @@ func (a *App) draw() string {
 		c.End()
 		return c.String()
 	}
-	l := light{theme: a.theme, now: a.now(), ascii: c.ASCII, keys: a.keys, demo: a.opts.Demo != ""}
+	l := light{theme: a.theme, now: a.now(), ascii: c.ASCII, keys: a.keys, muted: a.alarms.muted, demo: a.opts.Demo != ""}
 	a.drawHeader(c, l)
 	below := a.below()
 	if a.dialog != nil {

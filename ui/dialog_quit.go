@@ -69,3 +69,23 @@ func (d *sureDialog) Keys(*App) []dialogKey {
 		return d.run(a)
 	}}}
 }
+
+// changeDialog asks about a step that changes something in the account: it can be read
+// without the right to change, and answered with it.
+type changeDialog struct{ sureDialog }
+
+func newChangeDialog(title, yes string, write func(*writer), run func(a *App) tea.Cmd) *changeDialog {
+	return &changeDialog{*newSureDialog(title, yes, write, run)}
+}
+
+func (d *changeDialog) Keys(a *App) []dialogKey {
+	if a.work.access().Change {
+		return d.sureDialog.Keys(a)
+	}
+	locked := dialogKey{keys: []string{"y"}, title: "locked: " + a.keyOf("unlock") + " unlocks", run: func(a *App) tea.Cmd {
+		_, why := canChange(a)
+		a.warn(why)
+		return nil
+	}}
+	return []dialogKey{no("no, leave it"), locked, {keys: a.keysOf("unlock"), title: "unlock", run: (*App).unlock}}
+}

@@ -185,9 +185,15 @@ func money(usd float64) string {
 
 // alarmText is the alarm badge of a row: since when one rings and which, else how
 // many watch it.
-func alarmText(v *alarms.Verdict, now time.Time) string {
+func alarmText(v *alarms.Verdict, l light) string {
 	if len(v.Alarms) == 0 {
 		return "none"
+	}
+	now := l.now
+	if l.muted != nil {
+		if until := l.muted(v.Alarms[0].Name, now); !until.IsZero() {
+			return "muted " + ops.Span(until.Sub(now).Seconds()) + " " + v.Alarms[0].Name
+		}
 	}
 	switch first := v.Alarms[0]; first.State {
 	case "ALARM":

@@ -55,10 +55,14 @@ func (c *console) run(cmd tea.Cmd) {
 		}
 	case tickedMsg, clockTickedMsg:
 	case snapshotLoadedMsg: // its answer is the wait for the next look, and the desk
+		again := c.app.alarms.again
+		c.app.alarms.again = false
 		c.app.Update(msg)
+		c.app.alarms.again = again
 		c.app.work.busy, c.app.alarms.busy = false, false
 		c.run(c.app.openDesk())
 		c.run(c.app.openAlarmDesk())
+		c.run(c.app.reread())
 	case runsSampledMsg: // the next sample comes when the test asks for it
 		c.app.Update(msg)
 		c.app.work.sampling = false

@@ -51,27 +51,15 @@ func (s *alarmList) Hints() []string {
 	return []string{"open", "mute", "coverage", "plan", "doctor", "backtest", "filter", "mark", "back", "help"}
 }
 
-// Want reads what is muted, and what should exist: the picture has neither.
+// Want reads what should exist: only that can be tried on the past.
 func (s *alarmList) Want(a *App) tea.Cmd {
 	if a.alarms.desk == nil {
 		return nil
 	}
-	var cmds []tea.Cmd
-	if x := &a.alarms.mutes; x.unread() && !x.busy {
-		cmds = append(cmds, a.readMutes())
-	}
 	if x := &a.alarms.cover; x.unread() && !x.busy && a.pic.whole() {
-		cmds = append(cmds, a.readCover())
+		return a.readCover()
 	}
-	return tea.Batch(cmds...)
-}
-
-// Refresh reads again what is muted.
-func (s *alarmList) Refresh(a *App) tea.Cmd {
-	if a.alarms.desk == nil || a.alarms.mutes.busy {
-		return nil
-	}
-	return a.readMutes()
+	return nil
 }
 
 // chosen are the marked alarms, else the one under the cursor.
@@ -122,15 +110,33 @@ func (s *alarmList) Draw(c *text.Canvas, height int, l light) {
 		empty = "reading the alarms…"
 	}
 	end := c.Line() + height
-	if x := &s.a.alarms.mutes; x.problem != nil {
-		height--
-		defer func() {
-			c.Until(end - 1)
-			c.Text("what is muted could not be read: "+problemText(x.problem), l.ticket)
-			c.End()
-		}()
+	s.list.draw(c, max(height-alarmStrip, 2), l, empty)
+	s.drawStrip(c, l)
+	c.Until(end)
+}
+
+// alarmStrip is how many lines tell of the alarm under the cursor.
+const alarmStrip = 2
+
+// drawStrip tells the alarm under the cursor in full: a name may be 255 characters.
+func (s *alarmList) drawStrip(c *text.Canvas, l light) {
+	row := s.table.Row()
+	if row < 0 {
+		return
 	}
-	s.list.draw(c, height, l, empty)
+	x := &s.pic.snap.Alarms.Items[row]
+	c.Text(x.Name, l.title)
+	c.End()
+	words := []string{alarmWord(x.State) + " for " + age(x.Since, l.now), "rings at " + ringsWhen(x)}
+	look := l.dim
+	for _, m := range s.a.alarms.mutesOf(x.Name, l.now) {
+		words, look = append(nonEmpty("muted for "+ops.Span(m.Until.Sub(l.now).Seconds())+" more", m.Reason), words...), l.ticket
+	}
+	if p := s.a.alarms.mutes.problem; p != nil {
+		words, look = append([]string{"what is muted could not be read: " + p.What}, words...), l.ticket
+	}
+	c.Text(strings.Join(append(words, nonEmpty(x.Reason)...), " · "), look)
+	c.End()
 }
 
 // alarmRows is the list as the source of its table.

@@ -27,6 +27,7 @@ type coverage struct {
 	col  int   // rule under the cursor, of the row's kind
 	left int   // first column that is drawn
 	room int   // columns that were drawn
+	more int   // columns to the right of them
 }
 
 // coverTab is one kind of resource, or all.
@@ -88,14 +89,6 @@ func (s *coverage) Want(a *App) tea.Cmd {
 // coverPace is how much newer the picture has to be before the coverage is read again
 // by itself: alarms are changed by people.
 const coverPace = 5 * time.Minute
-
-// Refresh reads it now.
-func (s *coverage) Refresh(a *App) tea.Cmd {
-	if ok, _ := a.alarmsReady(); !ok || a.alarms.cover.busy {
-		return nil
-	}
-	return a.readCover()
-}
 
 // refresh sorts the rows into tabs again.
 func (s *coverage) refresh() {
@@ -332,11 +325,12 @@ func (s *coverage) drawHeads(c *text.Canvas, l light) {
 	s.col = max(min(s.col, len(rules)-1), 0)
 	s.left = max(min(s.left, s.col), s.col-s.room+1, 0)
 	s.left = max(min(s.left, len(rules)-s.room), 0)
+	s.more = len(rules) - s.left - s.room
 	if s.tabs[s.tab].prefix == "" {
 		return
 	}
 	for line := range 2 {
-		c.Space(2 + widths[coverResource] + 1 + widths[coverMissing] + 1)
+		c.Cell(s.beyond(line), 2+widths[coverResource]+1+widths[coverMissing]+1, l.accent)
 		for i := s.left; i < min(s.left+s.room, len(rules)); i++ {
 			look := l.dim
 			if i == s.col {
@@ -347,6 +341,21 @@ func (s *coverage) drawHeads(c *text.Canvas, l light) {
 		}
 		c.End()
 	}
+}
+
+// beyond says what is out of sight to the left and to the right.
+func (s *coverage) beyond(line int) string {
+	words := ""
+	if s.left > 0 {
+		words = fmt.Sprintf("‹ %d", s.left)
+	}
+	if s.more > 0 {
+		words += fmt.Sprintf("  › %d", s.more)
+	}
+	if line == 1 || words == "" {
+		return ""
+	}
+	return "  " + strings.TrimSpace(words) + " more rules"
 }
 
 // columns are those of the row under the cursor.

@@ -67,14 +67,6 @@ func (s *doctor) Want(a *App) tea.Cmd {
 	return a.readCheckup()
 }
 
-// Refresh asks again.
-func (s *doctor) Refresh(a *App) tea.Cmd {
-	if ok, _ := a.alarmsReady(); !ok || a.alarms.checkup.busy {
-		return nil
-	}
-	return a.readCheckup()
-}
-
 func (s *doctor) under() (alarms.Ailment, bool) {
 	row := s.table.Row()
 	if row < 0 || row >= len(s.all()) {

@@ -72,14 +72,6 @@ func (s *alarmPlan) Want(a *App) tea.Cmd {
 	return a.planAlarms()
 }
 
-// Refresh plans again.
-func (s *alarmPlan) Refresh(a *App) tea.Cmd {
-	if ok, _ := a.alarmsReady(); !ok || a.alarms.plan.busy {
-		return nil
-	}
-	return a.planAlarms()
-}
-
 func (s *alarmPlan) plan() *alarms.Plan { return &s.a.alarms.plan.value }
 
 // refresh groups the plan again.

@@ -190,7 +190,7 @@ func (s *dead) cell(row, col int) (string, text.Style) {
 	case deadLoss:
 		return lossText(r.v.Loss), text.Style{}
 	case deadAlarm:
-		return alarmText(r.v, l.now), dim
+		return alarmText(r.v, l), dim
 	}
 	return "", dim
 }

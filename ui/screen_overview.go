@@ -134,7 +134,7 @@ func (o *overview) cell(v *alarms.Verdict, col int) string {
 	case colLoss:
 		return lossText(v.Loss)
 	case colAlarm:
-		return alarmText(v, o.l.now)
+		return alarmText(v, o.l)
 	case colAge:
 		return o.age(v)
 	}
@@ -224,7 +224,7 @@ func (o *overview) drawCell(c *text.Canvas, row, col, width int) {
 	case colLoss:
 		c.Right(lossText(v.Loss), width, lossLook(l, v))
 	case colAlarm:
-		c.Cell(alarmText(v, l.now), width, alarmLook(l, v))
+		c.Cell(alarmText(v, l), width, alarmLook(l, v))
 	case colAge:
 		c.Right(o.age(v), width, l.dim)
 	}

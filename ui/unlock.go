@@ -91,6 +91,9 @@ func (a *App) workSegments(l light) []segment {
 		}
 		out = append(out, segment{words, l.accent, 1})
 	}
+	if x := a.alarms.applying; !x.over() {
+		out = append(out, segment{"alarms " + percent(x.share()), l.accent, 1})
+	}
 	if a.triage() == nil {
 		for _, s := range a.stack {
 			if s, ok := s.(*triage); ok {
