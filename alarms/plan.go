@@ -47,6 +47,9 @@ type Item struct {
 	Why      string   `json:"why,omitempty"`  // of an orphan or a delete
 	Seen     string   `json:"seen,omitempty"` // sha256 of the alarm as it was read, "" where there was none
 	Actions  []string `json:"actions,omitempty"`
+	// Gone is the resource of a delete that the survey did not find: it is deleted
+	// only if AWS itself says that the resource does not exist.
+	Gone ops.ARN `json:"gone,omitempty"`
 }
 
 // Change is one field of an alarm that will be different.

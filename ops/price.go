@@ -22,6 +22,11 @@ const (
 	PricePerInvocation     = 0.20 / 1e6
 )
 
+// PriceAlarmMetric is what CloudWatch bills for one metric of a standard alarm, in
+// USD a month (a math alarm bills each of its metrics). The ten that are free are
+// not deducted. Source: https://aws.amazon.com/cloudwatch/pricing/, us-east-1.
+const PriceAlarmMetric = 0.10
+
 // QueueChunk is how many bytes of a payload SQS bills as one request; every chunk
 // that is begun counts. Source: SQS pricing page.
 const QueueChunk = 64 << 10

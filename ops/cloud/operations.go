@@ -23,6 +23,8 @@ const (
 	anyFunction = "arn:aws:lambda:*:ACCOUNT:function:*"
 	anyBucket   = "arn:aws:s3:::*"
 	anyObject   = "arn:aws:s3:::*/*"
+	ourAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:kxops*"
+	anyAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:*"
 )
 
 // Operations is THE list: an operation that is not here is refused at every
@@ -65,6 +67,9 @@ var Operations = []Operation{
 	{Look, "CloudWatch", "ListMetrics", "cloudwatch:ListMetrics", anything},
 	{Look, "CloudWatch", "GetMetricData", "cloudwatch:GetMetricData", anything},
 	{Look, "CloudWatch", "DescribeAlarms", "cloudwatch:DescribeAlarms", anything},
+	{Look, "CloudWatch", "ListTagsForResource", "cloudwatch:ListTagsForResource", anyAlarm},
+
+	{Look, "Resource Groups Tagging API", "GetResources", "tag:GetResources", anything},
 
 	// Reading records leaves the stream as it is, but it takes from the 5 reads and
 	// 2 MiB a second that all pollers of the shard share, and it shows in the metric
@@ -88,6 +93,13 @@ var Operations = []Operation{
 	{Change, "SQS", "SetQueueAttributes", "sqs:SetQueueAttributes", anyQueue},
 	{Change, "Lambda", "Invoke", "lambda:InvokeFunction", anyFunction},
 	{Change, "SNS", "PublishBatch", "sns:Publish", anyTopic},
+
+	{Change, "CloudWatch", "PutMetricAlarm", "cloudwatch:PutMetricAlarm", ourAlarm},
+	{Change, "CloudWatch", "DeleteAlarms", "cloudwatch:DeleteAlarms", ourAlarm},
+	{Change, "CloudWatch", "EnableAlarmActions", "cloudwatch:EnableAlarmActions", ourAlarm},
+	{Change, "CloudWatch", "TagResource", "cloudwatch:TagResource", ourAlarm},
+	{Change, "SNS", "CreateTopic", "sns:CreateTopic", anyTopic},
+	{Change, "SNS", "SetTopicAttributes", "sns:SetTopicAttributes", anyTopic},
 }
 
 type operationKey struct{ service, name string }

@@ -45,6 +45,12 @@ var Quotas = []Quota{
 	{"CloudWatch", "GetMetricData", 500, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "ListMetrics", 25, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "DescribeAlarms", 9, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "ListTagsForResource", 10, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "PutMetricAlarm", 3, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "DeleteAlarms", 3, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "EnableAlarmActions", 3, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "TagResource", 20, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"Resource Groups Tagging API", "GetResources", 15, false, "https://docs.aws.amazon.com/general/latest/gr/arg.html"},
 }
 
 // quotas hands out turns. A nil *quotas never waits.

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -145,6 +146,7 @@ type run struct {
 	lambda   *lambda.Client
 	s3       *s3.Client
 	watch    *cloudwatch.Client
+	tagging  *resourcegroupstaggingapi.Client
 
 	set setup
 }
@@ -200,6 +202,7 @@ func (target target) start(ctx context.Context, t *testing.T, once bool) *run {
 	x.lambda = lambda.NewFromConfig(cfg)
 	x.s3 = s3.NewFromConfig(cfg)
 	x.watch = door.CloudWatch()
+	x.tagging = resourcegroupstaggingapi.NewFromConfig(cfg)
 
 	x.set.kinesis = kinesis.NewFromConfig(raw)
 	x.set.firehose = firehose.NewFromConfig(raw)

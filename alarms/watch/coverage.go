@@ -1,0 +1,74 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"kxops/alarms"
+	"kxops/ops"
+)
+
+// who says which alarms do what a spec asks for: ours, else somebody else's
+// equivalents.
+func (b *draft) who(s alarms.Spec) alarms.CoverCell {
+	there := b.existing.Named(s.Name)
+	if there == nil {
+		there = b.adopted[shortSum(s.Name)]
+	}
+	switch {
+	case there != nil && there.untagged:
+		return alarms.CoverCell{Cover: alarms.CoverUnknown, Alarms: []string{there.Name()}, State: string(there.StateValue), Why: "its tags could not be read"}
+	case there != nil && there.Managed():
+		return cellOf(alarms.CoverOurs, there)
+	}
+	same := b.foreign[watchesKey(wanted(s, b.to, nil))]
+	if there != nil {
+		same = append([]*Alarm{there}, same...)
+	}
+	if len(same) == 0 {
+		return alarms.CoverCell{Cover: alarms.CoverMissing}
+	}
+	return cellOf(alarms.CoverForeign, same...)
+}
+
+// cellOf shows alarms with the worst of their states.
+func cellOf(c alarms.Cover, list ...*Alarm) alarms.CoverCell {
+	cell := alarms.CoverCell{Cover: c}
+	for _, a := range list {
+		cell.Alarms = append(cell.Alarms, a.Name())
+		if cell.State == "" || badness[a.StateValue] > badness[types.StateValue(cell.State)] {
+			cell.State = string(a.StateValue)
+		}
+		if !aws.ToBool(a.ActionsEnabled) {
+			cell.Why = cmp.Or(cell.Why, "the actions of "+a.Name()+" are off")
+		}
+	}
+	return cell
+}
+
+var badness = map[types.StateValue]int{types.StateValueOk: 1, types.StateValueInsufficientData: 2, types.StateValueAlarm: 3}
+
+// Coverage says, for every resource and rule, who watches it.
+func (d *Desk) Coverage(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (alarms.Coverage, error) {
+	c, err := d.catalogue(s, ask)
+	if err != nil {
+		return alarms.Coverage{}, err
+	}
+	existing, err := d.Existing(ctx)
+	if err != nil {
+		return alarms.Coverage{}, err
+	}
+	b := newDraft(s, ask, existing, &alarms.Plan{})
+	return d.cover(b, c), nil
+}
+
+func (d *Desk) cover(b *draft, c catalogue) alarms.Coverage {
+	rows := alarms.Coverage{Partial: b.Partial}
+	for _, x := range c.wanted.Specs {
+		rows.Rows = append(rows.Rows, alarms.CoverRow{Resource: x.Resource, Cells: []alarms.CoverCell{b.who(x)}})
+	}
+	return rows
+}
