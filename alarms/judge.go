@@ -159,7 +159,7 @@ func streamVerdict(s ops.Stream, l look) (Verdict, ops.Reading) {
 	v := Verdict{
 		ARN: s.ARN, Kind: ops.KindStream, Name: s.Name,
 		Spark:     age,
-		Threshold: ops.Know(clamp(s.Retention/100, time.Minute, 15*time.Minute).Seconds(), age.Last.At),
+		Threshold: ops.Know(lagAfter(s.Retention).Seconds(), age.Last.At),
 		Loss:      ops.StreamLoss(s, l.now),
 	}
 	v.Share = v.Loss.Used

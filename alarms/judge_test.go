@@ -76,7 +76,7 @@ func functionOf(onStream bool, ms ...ops.Measure) ops.Snapshot {
 	if !onStream {
 		s.Streams.Items = nil
 	}
-	s.Functions.Items = []ops.Function{{ARN: "arn:aws:lambda:r:1:function:f", Name: "f", Measures: ms}}
+	s.Functions.Items = []ops.Function{{ARN: "arn:aws:lambda:r:1:function:f", Name: "f", Timeout: 3 * time.Second, Measures: ms}}
 	return s
 }
 
@@ -97,6 +97,11 @@ var examples = map[string]struct{ fires, quiet ops.Snapshot }{
 	})), streamOf(flat(ops.Incoming, 10), flat(ops.IteratorAge, 3))},
 	"kds.lag":            {streamOf(flat(ops.IteratorAge, 1000)), streamOf(flat(ops.IteratorAge, 800))},
 	"kds.write_throttle": {streamOf(flat(ops.WriteThrottle, 3)), streamOf(hour(ops.WriteThrottle, func(ago int) float64 { return float64(ago % 2) }))},
+	"kds.read_throttle":  {streamOf(flat(ops.ReadThrottle, 1)), streamOf(flat(ops.ReadThrottle, 0))},
+	"fh.transform": {deliveryOf(func(d *ops.Delivery) { d.Transform = "arn:aws:lambda:r:1:function:f" }, flat(ops.TransformSucc, 0.9)),
+		deliveryOf(func(d *ops.Delivery) { d.Transform = "arn:aws:lambda:r:1:function:f" }, flat(ops.TransformSucc, 1))},
+	"fh.convert":          {deliveryOf(func(d *ops.Delivery) { d.Conversion = true }, flat(ops.ConvertFailed, 1)), deliveryOf(func(d *ops.Delivery) { d.Conversion = true }, flat(ops.ConvertFailed, 0))},
+	"lambda.near_timeout": {functionOf(false, flat(ops.Duration, 2.9)), functionOf(false, flat(ops.Duration, 1))},
 	"kds.consumer_off": {func() ops.Snapshot {
 		s := streamOf(flat(ops.Incoming, 10))
 		s.Streams.Items[0].Consumers[0].State = "Disabled"
@@ -155,6 +160,9 @@ func TestEveryRuleIsWhole(t *testing.T) {
 			if set {
 				checks++
 			}
+		}
+		if checks == 0 && r.Watch != nil {
+			continue // the dashboard leaves it to CloudWatch: watch_test.go
 		}
 		if checks != 1 {
 			t.Errorf("%s has %d checks, want 1", r.ID, checks)

@@ -35,6 +35,7 @@ var deadLoss = Rule{
 		}
 		return fmt.Sprintf("the first dead letter expires in %s%s (%s)", ops.Span(in), worst, loss.Why)
 	},
+	Watch: &watchDeadLoss,
 }
 
 var deadGrowing = Rule{
@@ -62,6 +63,7 @@ var deadGrowing = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeadGrowing,
 }
 
 var deadNonEmpty = Rule{
@@ -75,6 +77,7 @@ var deadNonEmpty = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeadNonEmpty,
 }
 
 var deadRetention = Rule{

@@ -18,6 +18,7 @@ var deliveryBlocked = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeliveryBlocked,
 }
 
 var deliveryStale = Rule{
@@ -32,6 +33,7 @@ var deliveryStale = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeliveryStale,
 }
 
 var deliverySourceLoss = Rule{
@@ -46,6 +48,7 @@ var deliverySourceLoss = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeliverySourceLoss,
 }
 
 var deliveryErrors = Rule{
@@ -59,6 +62,7 @@ var deliveryErrors = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeliveryErrors,
 }
 
 var deliveryThrottled = Rule{
@@ -72,6 +76,7 @@ var deliveryThrottled = Rule{
 		}
 		return ""
 	},
+	Watch: &watchDeliveryThrottled,
 }
 
 var deliveryFailed = Rule{

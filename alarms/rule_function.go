@@ -17,6 +17,7 @@ var functionStreamErrors = Rule{
 		}
 		return ""
 	},
+	Watch: &watchFunctionStreamErrors,
 }
 
 var functionErrorRate = Rule{
@@ -38,6 +39,7 @@ var functionErrorRate = Rule{
 		}
 		return ""
 	},
+	Watch: &watchFunctionErrorRate,
 }
 
 var functionThrottles = Rule{
@@ -51,4 +53,5 @@ var functionThrottles = Rule{
 		}
 		return ""
 	},
+	Watch: &watchFunctionThrottles,
 }

@@ -18,17 +18,22 @@ var queueLoss = Rule{
 		}
 		return ""
 	},
+	Watch: &watchQueueLoss,
 }
 
 // slowAfter is the age at which a queue is late: ten minutes or the time of the
 // tries a message can be in the age metric (three at most: after the third
 // receive it moves to the back), but never more than a quarter of retention.
 func slowAfter(q ops.Queue) time.Duration {
-	tries := 3
+	return min(q.Retention/4, max(10*time.Minute, q.Delay+time.Duration(countedTries(q))*q.Visibility))
+}
+
+// countedTries is how many tries a message can spend in the age metric.
+func countedTries(q ops.Queue) int {
 	if q.MaxReceive > 0 {
-		tries = min(q.MaxReceive, 3)
+		return min(q.MaxReceive, 3)
 	}
-	return min(q.Retention/4, max(10*time.Minute, q.Delay+time.Duration(tries)*q.Visibility))
+	return 3
 }
 
 var queueStuck = Rule{
@@ -43,6 +48,7 @@ var queueStuck = Rule{
 		}
 		return ""
 	},
+	Watch: &watchQueueStuck,
 }
 
 var queueAge = Rule{
@@ -57,6 +63,7 @@ var queueAge = Rule{
 		}
 		return ""
 	},
+	Watch: &watchQueueAge,
 }
 
 // inFlightLimit is 80 % of the 120,000 messages that may be in flight, standard
@@ -74,6 +81,7 @@ var queueInFlight = Rule{
 		}
 		return ""
 	},
+	Watch: &watchQueueInFlight,
 }
 
 var queueVisibility = Rule{

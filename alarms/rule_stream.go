@@ -2,7 +2,6 @@ package alarms
 
 import (
 	"fmt"
-	"time"
 
 	"kxops/ops"
 )
@@ -29,6 +28,7 @@ var streamLoss = Rule{
 		}
 		return ""
 	},
+	Watch: &watchStreamLoss,
 }
 
 var streamStall = Rule{
@@ -48,6 +48,7 @@ var streamStall = Rule{
 		}
 		return fmt.Sprintf("%s has stopped: the age grows %.1f s per second", who, loss.Slope.Or(1))
 	},
+	Watch: &watchStreamStall,
 }
 
 var streamSilent = Rule{
@@ -69,12 +70,13 @@ var streamLag = Rule{
 	Why:   "ours: over 1 % of retention, at least a minute and at most 15 minutes, 10 of 15 minutes",
 	Next:  "raise the parallelisation factor or batch size, or add shards",
 	Stream: func(s ops.Stream, l look) string {
-		limit := clamp(s.Retention/100, time.Minute, 15*time.Minute).Seconds()
+		limit := lagAfter(s.Retention).Seconds()
 		if age := s.Measures.Get(ops.IteratorAge); l.breaches(age, 10, 15, above(limit)) {
 			return fmt.Sprintf("iterator age %s is over %s", ops.Span(l.last(age)), ops.Span(limit))
 		}
 		return ""
 	},
+	Watch: &watchStreamLag,
 }
 
 var streamWriteThrottle = Rule{
@@ -88,6 +90,7 @@ var streamWriteThrottle = Rule{
 		}
 		return ""
 	},
+	Watch: &watchWriteThrottle,
 }
 
 var streamConsumerOff = Rule{

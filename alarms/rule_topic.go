@@ -17,6 +17,7 @@ var topicLost = Rule{
 		}
 		return ""
 	},
+	Watch: &watchTopicLost,
 }
 
 var topicFailed = Rule{
@@ -30,6 +31,7 @@ var topicFailed = Rule{
 		}
 		return ""
 	},
+	Watch: &watchTopicFailed,
 }
 
 var topicRedriven = Rule{
@@ -43,4 +45,5 @@ var topicRedriven = Rule{
 		}
 		return ""
 	},
+	Watch: &watchTopicRedriven,
 }

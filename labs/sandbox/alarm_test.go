@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,59 +36,34 @@ func datapointsOf(s string) []float64 {
 	return out
 }
 
+// missingCase is a row of the table that package alarms decides by too.
+type missingCase struct {
+	Points                                   string
+	M, N                                     int
+	Missing, Ignore, Breaching, NotBreaching string
+}
+
 // TestMissingData follows the tables of the CloudWatch user guide, "Configuring
 // how CloudWatch alarms treat missing data" (alarms-and-missing-data): the first
 // rows are its 3 out of 3 and 2 out of 3 examples with an evaluation range of
 // five; the rest is derived from its text. "keep" is "retain current state".
 func TestMissingData(t *testing.T) {
-	for _, c := range []struct {
-		points                                   string
-		m, n                                     int
-		missing, ignore, breaching, notBreaching string
-	}{
-		{"0 - X - X", 3, 3, "OK", "OK", "OK", "OK"},
-		{"0 - - - -", 3, 3, "OK", "OK", "OK", "OK"},
-		{"- - - - -", 3, 3, "INSUFFICIENT_DATA", "keep", "ALARM", "OK"},
-		{"0 X X - X", 3, 3, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"- - X - -", 3, 3, "ALARM", "keep", "ALARM", "OK"},
-		{"0 - X - X", 2, 3, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"0 0 X 0 X", 2, 3, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"0 - X - -", 2, 3, "OK", "OK", "ALARM", "OK"},
-		{"- - - - 0", 2, 3, "OK", "OK", "ALARM", "OK"},
-		{"- - - X -", 2, 3, "ALARM", "keep", "ALARM", "OK"},
-		// All there: the setting does not matter.
-		{"0 0 0 0 0", 3, 3, "OK", "OK", "OK", "OK"},
-		{"X X X X X", 3, 3, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"X X X X 0", 3, 3, "OK", "OK", "OK", "OK"},
-		{"0 0 X X X", 3, 3, "ALARM", "ALARM", "ALARM", "ALARM"},
-		// Real datapoints from farther back win over filling.
-		{"X X X - -", 3, 3, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"0 0 0 - -", 3, 3, "OK", "OK", "OK", "OK"},
-		{"X X - - -", 3, 3, "ALARM", "keep", "ALARM", "OK"},
-		// One late breaching datapoint is too young for an alarm on "missing".
-		{"- - - - X", 3, 3, "keep", "keep", "ALARM", "OK"},
-		{"- - - X -", 3, 3, "keep", "keep", "ALARM", "OK"},
-		{"- - - X X", 3, 3, "keep", "keep", "ALARM", "OK"},
-		// 1 out of n: one breaching datapoint is enough whatever is missing.
-		{"- - X", 1, 1, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"X - -", 1, 1, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"0 - -", 1, 1, "OK", "OK", "OK", "OK"},
-		{"- - -", 1, 1, "INSUFFICIENT_DATA", "keep", "ALARM", "OK"},
-		{"- - X - - - -", 1, 5, "ALARM", "ALARM", "ALARM", "ALARM"},
-		{"- - - - - - 0", 1, 5, "OK", "OK", "ALARM", "OK"},
-		{"X - 0 0 0 0 0", 1, 5, "OK", "OK", "OK", "OK"},
-		{"X 0 0 - 0 0 -", 1, 5, "ALARM", "ALARM", "ALARM", "ALARM"},
-		// More is missing than could still breach.
-		{"- 0 0 - - - -", 4, 5, "OK", "OK", "OK", "OK"},
-		{"- X X 0 - - -", 4, 5, "OK", "OK", "ALARM", "OK"},
-	} {
-		for treat, want := range map[string]string{"missing": c.missing, "ignore": c.ignore, "breaching": c.breaching, "notBreaching": c.notBreaching} {
-			got := string(decide(datapointsOf(c.points), c.m, c.n, func(v float64) bool { return v > 5 }, treat).state)
+	text, err := os.ReadFile("../../alarms/testdata/decide.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []missingCase
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases) < 30 {
+		t.Fatalf("%d cases: %v", len(cases), err)
+	}
+	for _, c := range cases {
+		for treat, want := range map[string]string{"missing": c.Missing, "ignore": c.Ignore, "breaching": c.Breaching, "notBreaching": c.NotBreaching} {
+			got := string(decide(datapointsOf(c.Points), c.M, c.N, func(v float64) bool { return v > 5 }, treat).state)
 			if got == "" {
 				got = "keep"
 			}
 			if got != want {
-				t.Errorf("%s, %d out of %d, %s: got %s, want %s", c.points, c.m, c.n, treat, got, want)
+				t.Errorf("%s, %d out of %d, %s: got %s, want %s", c.Points, c.M, c.N, treat, got, want)
 			}
 		}
 	}
