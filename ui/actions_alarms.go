@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -49,7 +50,7 @@ func onAlarmPlan(a *App) (bool, string) {
 
 // planMenu offers what a plan can be asked for.
 func (a *App) planMenu() *menu {
-	ask := &a.alarms.ask
+	ask := a.alarms.ask
 	m := &menu{title: "what is planned"}
 	for _, t := range []alarms.Tier{alarms.Essential, alarms.Recommended, alarms.Full} {
 		now := ""
@@ -65,9 +66,9 @@ func (a *App) planMenu() *menu {
 		menuItem{"tickets tell …", orNone(ask.Settings.Ticket.Name()), func(a *App) tea.Cmd {
 			return a.askTopic("tickets tell: ", func(x *alarms.Ask, t ops.ARN) { x.Settings.Ticket = t })
 		}},
-		menuItem{"adopt others'", onOff(ask.Adopt), asking(func(x *alarms.Ask) { x.Adopt = !x.Adopt })},
-		menuItem{"delete left-over ones", onOff(ask.Prune), asking(func(x *alarms.Ask) { x.Prune = !x.Prune })},
-		menuItem{"loud from the start", onOff(ask.Loud), asking(func(x *alarms.Ask) { x.Loud = !x.Loud })},
+		menuItem{"adopt others'", onOff(ask.Adopt), asking(func(x *alarms.Ask) { x.Adopt = !ask.Adopt })},
+		menuItem{"delete left-over ones", onOff(ask.Prune), asking(func(x *alarms.Ask) { x.Prune = !ask.Prune })},
+		menuItem{"loud from the start", onOff(ask.Loud), asking(func(x *alarms.Ask) { x.Loud = !ask.Loud })},
 	)
 	return m
 }
@@ -75,12 +76,16 @@ func (a *App) planMenu() *menu {
 // asking changes what is asked for and plans again.
 func asking(change func(*alarms.Ask)) func(*App) tea.Cmd {
 	return func(a *App) tea.Cmd {
-		change(&a.alarms.ask)
 		if ok, why := a.alarmsReady(); !ok {
 			a.warn("plan: " + why)
 			return nil
 		}
-		return a.planAlarms()
+		w := a.alarms
+		w.wishes = append(slices.Clone(w.wishes), change)
+		if w.cover.at.IsZero() {
+			return a.planAlarms()
+		}
+		return tea.Batch(a.planAlarms(), a.readCover())
 	}
 }
 

@@ -19,10 +19,11 @@ type AlarmBackend interface {
 // changed is decided by Desk.Access: both stand behind the same door. TrialCost answers
 // at once; everything else is called from commands with a deadline, and at the same time.
 type AlarmDesk interface {
-	// Ask is what the configuration says about the alarms of this account.
-	Ask() alarms.Ask
-	// Wanted draws up the alarms that should exist. It may read tags.
-	Wanted(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (alarms.Wanted, error)
+	// Ask is what the configuration and the resources' tags say about the alarms of
+	// this account. It may read tags.
+	Ask(ctx context.Context, s ops.Snapshot) (alarms.Ask, error)
+	// Wanted draws up the alarms that should exist. It sends nothing.
+	Wanted(s ops.Snapshot, ask alarms.Ask) alarms.Wanted
 	// Coverage says who watches what.
 	Coverage(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (alarms.Coverage, error)
 

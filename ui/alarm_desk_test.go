@@ -35,13 +35,11 @@ type alarmsOfValues struct {
 	err      error // of every reading
 }
 
-func (d *alarmsOfValues) Ask() alarms.Ask {
-	return alarms.Ask{Settings: alarms.Settings{Tier: alarms.Essential, Page: arn("sns", "oncall")}}
+func (d *alarmsOfValues) Ask(context.Context, ops.Snapshot) (alarms.Ask, error) {
+	return alarms.Ask{Settings: alarms.Settings{Tier: alarms.Essential, Page: arn("sns", "oncall")}}, d.err
 }
 
-func (d *alarmsOfValues) Wanted(context.Context, ops.Snapshot, alarms.Ask) (alarms.Wanted, error) {
-	return d.wanted, d.err
-}
+func (d *alarmsOfValues) Wanted(ops.Snapshot, alarms.Ask) alarms.Wanted { return d.wanted }
 
 func (d *alarmsOfValues) Coverage(context.Context, ops.Snapshot, alarms.Ask) (alarms.Coverage, error) {
 	d.mu.Lock()

@@ -174,11 +174,9 @@ func (w *alarmWork) wantedFor(resource ops.ARN, rule string) []alarms.Spec {
 
 func (w *alarmWork) wantedNamed(names []string) []alarms.Spec {
 	var out []alarms.Spec
-	for i := range w.cover.value.wanted.Specs {
-		for _, name := range names {
-			if w.cover.value.wanted.Specs[i].Name == name {
-				out = append(out, w.cover.value.wanted.Specs[i])
-			}
+	for _, name := range names {
+		if i, ok := w.cover.value.named[name]; ok {
+			out = append(out, w.cover.value.wanted.Specs[i])
 		}
 	}
 	return out

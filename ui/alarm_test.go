@@ -324,3 +324,13 @@ func TestAHugeMatrixIsScrolled(t *testing.T) {
 	c.sees("sqs.extra29", "‹")
 	c.seesNot("›")
 }
+
+func TestNamesOfAlarmsAreCopied(t *testing.T) {
+	c := atAlarms(t, sampleAlarms(), "alarms", 120, 36)
+	c.press("space", "space", "y", "1")
+	c.sees("name sent to the clipboard: clicks-lag", "orders-age")
+	c.press("esc", "y", "2")
+	c.sees("ARN sent to the clipboard: arn:aws:cloudwatch:eu-west-1:123456789012:alarm:")
+	c.press("+", "down", "y")
+	c.sees("1 name", "kxops/kds.loss/clicks", "2 threshold", "> 12h (0.5 × retention 24h)")
+}

@@ -20,7 +20,8 @@ type alarmWork struct {
 
 	cover   asked[covered]
 	plan    asked[alarms.Plan]
-	ask     alarms.Ask // what the plan is asked for
+	ask     alarms.Ask          // what the last plan was asked for
+	wishes  []func(*alarms.Ask) // what the person chose over the configuration
 	checkup asked[alarms.Checkup]
 	mutes   asked[[]alarms.Mute]
 	muting  map[string][]alarms.Mute // by alarm
@@ -35,6 +36,7 @@ type covered struct {
 	alarms.Coverage
 	wanted alarms.Wanted
 	specs  map[cellKey][]int // into wanted.Specs
+	named  map[string]int
 }
 
 type cellKey struct {
@@ -136,7 +138,7 @@ func (msg alarmDeskOpenedMsg) tell(a *App) tea.Cmd {
 		w.why = ops.AsProblem(msg.err).Error()
 		return nil
 	}
-	w.desk, w.ask = msg.desk, msg.desk.Ask()
+	w.desk = msg.desk
 	return a.readMutes() // the badges say what is muted
 }
 
@@ -202,23 +204,36 @@ type coveredMsg struct {
 	err   error
 }
 
+// wished is what the configuration says, and the person over it.
+func wished(ctx context.Context, d AlarmDesk, s ops.Snapshot, wishes []func(*alarms.Ask)) (alarms.Ask, error) {
+	ask, err := d.Ask(ctx, s)
+	for _, wish := range wishes {
+		wish(&ask)
+	}
+	return ask, err
+}
+
 // readCover reads who watches what.
 func (a *App) readCover() tea.Cmd {
 	w := a.alarms
 	gen, epoch := w.cover.begin(), a.poll.epoch
-	desk, snap, ask, ctx := w.desk, a.pic.snap, w.desk.Ask(), a.poll.ctx
+	desk, snap, wishes, ctx := w.desk, a.pic.snap, w.wishes, a.poll.ctx
 	return func() tea.Msg {
 		ctx, done := context.WithTimeout(ctx, coverMost)
 		defer done()
 		msg := coveredMsg{inEpoch: inEpoch{epoch}, gen: gen, of: snap.At}
-		msg.value.wanted, msg.err = desk.Wanted(ctx, snap, ask)
-		if msg.err == nil {
-			msg.value.Coverage, msg.err = desk.Coverage(ctx, snap, ask)
+		ask, err := wished(ctx, desk, snap, wishes)
+		if err != nil {
+			msg.err = err
+			return msg
 		}
-		msg.value.specs = map[cellKey][]int{}
+		msg.value.wanted = desk.Wanted(snap, ask)
+		msg.value.Coverage, msg.err = desk.Coverage(ctx, snap, ask)
+		msg.value.specs, msg.value.named = map[cellKey][]int{}, map[string]int{}
 		for i, s := range msg.value.wanted.Specs {
 			k := cellKey{s.Resource, s.Rule}
 			msg.value.specs[k] = append(msg.value.specs[k], i)
+			msg.value.named[s.Name] = i
 		}
 		return msg
 	}
@@ -242,6 +257,7 @@ type plannedAlarmsMsg struct {
 	inEpoch
 	gen  int
 	of   time.Time
+	ask  alarms.Ask
 	plan alarms.Plan
 	err  error
 }
@@ -250,12 +266,15 @@ type plannedAlarmsMsg struct {
 func (a *App) planAlarms() tea.Cmd {
 	w := a.alarms
 	gen, epoch := w.plan.begin(), a.poll.epoch
-	desk, snap, ask, ctx := w.desk, a.pic.snap, w.ask, a.poll.ctx
+	desk, snap, wishes, ctx := w.desk, a.pic.snap, w.wishes, a.poll.ctx
 	return func() tea.Msg {
 		ctx, done := context.WithTimeout(ctx, coverMost)
 		defer done()
-		plan, err := desk.Plan(ctx, snap, ask)
-		return plannedAlarmsMsg{inEpoch{epoch}, gen, snap.At, plan, err}
+		msg := plannedAlarmsMsg{inEpoch: inEpoch{epoch}, gen: gen, of: snap.At}
+		if msg.ask, msg.err = wished(ctx, desk, snap, wishes); msg.err == nil {
+			msg.plan, msg.err = desk.Plan(ctx, snap, msg.ask)
+		}
+		return msg
 	}
 }
 
@@ -264,6 +283,7 @@ func (msg plannedAlarmsMsg) tell(a *App) tea.Cmd {
 	if !w.plan.answer(msg.gen, msg.plan, msg.of, a.now(), msg.err) {
 		return nil
 	}
+	w.ask = msg.ask
 	a.pressed = a.work.clock() // what is typed now was typed before the plan could be read
 	for _, s := range a.stack {
 		if s, ok := s.(*alarmPlan); ok {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -62,17 +61,41 @@ func (s *alarmList) Want(a *App) tea.Cmd {
 	return nil
 }
 
-// chosen are the marked alarms, else the one under the cursor.
-func (s *alarmList) chosen() []string {
-	marked := s.table.Marks()
-	if len(marked) == 0 && s.table.Row() >= 0 {
-		marked = []string{s.table.Cursor()}
+// Copies offers the marked alarms, or the one under the cursor.
+func (s *alarmList) Copies() *menu {
+	var names, arns []string
+	for _, i := range s.rowsChosen() {
+		x := &s.pic.snap.Alarms.Items[i]
+		names, arns = append(names, x.Name), append(arns, string(x.ARN))
 	}
-	var names []string
-	for i := range s.pic.snap.Alarms.Items {
-		if x := &s.pic.snap.Alarms.Items[i]; slices.Contains(marked, (alarmRows{s}).ID(i)) {
-			names = append(names, x.Name)
+	return copyLines("name", strings.Join(names, "\n"), "ARN", strings.Join(arns, "\n"), "watches", string(s.Selected()))
+}
+
+// rowsChosen are the marked alarms, else the one under the cursor.
+func (s *alarmList) rowsChosen() []int {
+	if s.table.Marked() == 0 {
+		if row := s.table.Row(); row >= 0 {
+			return []int{row}
 		}
+		return nil
+	}
+	marked := map[string]bool{}
+	for _, id := range s.table.Marks() {
+		marked[id] = true
+	}
+	var rows []int
+	for i := range s.pic.snap.Alarms.Items {
+		if marked[alarmRows{s}.ID(i)] {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+func (s *alarmList) chosen() []string {
+	var names []string
+	for _, i := range s.rowsChosen() {
+		names = append(names, s.pic.snap.Alarms.Items[i].Name)
 	}
 	return names
 }

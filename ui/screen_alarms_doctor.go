@@ -93,14 +93,7 @@ func (s *doctor) Copies() *menu {
 }
 
 func copiesOf(x alarms.Ailment) *menu {
-	m := &menu{title: "copy"}
-	m.add("the fix", x.Fix)
-	m.add("the alarms", strings.Join(ailing(x), "\n"))
-	m.add("in words", x.What)
-	if len(m.items) == 0 {
-		return nil
-	}
-	return m
+	return copyLines("the fix", x.Fix, "the alarms", strings.Join(ailing(x), "\n"), "in words", x.What)
 }
 
 // ailing are the alarms that suffer from it.

@@ -149,6 +149,36 @@ func (s *alarmPlan) Selected() ops.ARN {
 	return ""
 }
 
+// Copies offers the names of the marked alarms, or of the one under the cursor.
+func (s *alarmPlan) Copies() *menu {
+	names := slices.DeleteFunc(s.table.Marks(), func(id string) bool { return strings.HasPrefix(id, planHead) })
+	r, ok := s.under()
+	if len(names) == 0 && ok && r.item != nil {
+		return copiesOfItem(r.item)
+	}
+	return copyLines("name", strings.Join(names, "\n"))
+}
+
+func copiesOfItem(x *alarms.Item) *menu {
+	pairs := []string{"name", x.Name}
+	if x.Spec != nil {
+		pairs = append(pairs, "threshold", threshold(x.Spec)+" ("+x.Spec.Formula+")", "resource", string(x.Spec.Resource))
+	}
+	return copyLines(pairs...)
+}
+
+// copyLines is a menu of titles and what each copies, nil where there is nothing.
+func copyLines(pairs ...string) *menu {
+	m := &menu{title: "copy"}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		m.add(pairs[i], pairs[i+1])
+	}
+	if len(m.items) == 0 {
+		return nil
+	}
+	return m
+}
+
 // Open tells a change in full; on the head of a pipeline it shows or hides what stays
 // as it is.
 func (s *alarmPlan) Open(a *App) tea.Cmd {
@@ -184,7 +214,11 @@ const maxPlanWords = 3
 
 func (s *alarmPlan) drawTotals(c *text.Canvas, l light) {
 	p := s.plan()
-	left := []segment{{planTotals(p), l.strong, 0}, {planPrice(p), text.Style{}, 0}, {"tier " + string(cmp.Or(p.Tier, alarms.Essential)), l.dim, 2}}
+	totals := segment{planTotals(p), l.strong, 0}
+	if changeCount(p) == 0 {
+		totals = segment{"nothing to change  " + planTotals(p), l.good, 0}
+	}
+	left := []segment{totals, {planPrice(p), text.Style{}, 0}, {"tier " + string(cmp.Or(p.Tier, alarms.Essential)), l.dim, 2}}
 	var right []segment
 	switch {
 	case s.a.alarms.plan.busy:
@@ -351,6 +385,9 @@ func itemWords(x *alarms.Item) string {
 	return strings.Join(words, " · ")
 }
 
+// planHead begins the id of a pipeline's row.
+const planHead = "pipeline:"
+
 // alarmPlanRows is the plan as the source of its table.
 type alarmPlanRows struct{ *alarmPlan }
 
@@ -360,7 +397,7 @@ func (s alarmPlanRows) ID(i int) string {
 	if r := s.rows[i]; r.item != nil {
 		return r.item.Name
 	}
-	return "pipeline:" + s.rows[i].group
+	return planHead + s.rows[i].group
 }
 
 func (s alarmPlanRows) Compare(i, j, _ int) int { return i - j }
@@ -497,6 +534,8 @@ func newPlanItem(x alarms.Item) *planItem {
 	s.page = *newPage(title, func(w *writer, _ *picture) { s.tell(w) })
 	return s
 }
+
+func (s *planItem) Copies() *menu { return copiesOfItem(&s.item) }
 
 func (s *planItem) Hints() []string { return []string{"backtest", "back", "apply", "help"} }
 
