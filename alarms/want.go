@@ -99,10 +99,10 @@ func (w *drawing) draft(r *Rule, arn ops.ARN, d Draft) {
 	switch {
 	case d.Skip != "":
 		skipped.Why = d.Skip
-	case say.Off:
-		skipped.Why, skipped.Off = say.why(), true
 	case !tier.Within(cmp.Or(say.Set, w.set.Tier, Essential)):
 		return // of another set: neither wanted nor worth a word
+	case say.Off:
+		skipped.Why, skipped.Off = say.why(), true
 	case d.Unknown != "":
 		skipped.Why, skipped.Unknown = d.Unknown, true
 	default:
