@@ -27,6 +27,9 @@ const (
 	tries = 8
 	// slowest is the longest pause between writes under throttling.
 	slowest = 20 * time.Second
+	// fresh is how many alarms are looked at once more before they are written: what
+	// the quota lets through in ten seconds.
+	fresh = 30
 	// lookEvery is the time between looks for the first evaluation.
 	lookEvery = 10 * time.Second
 )
@@ -240,14 +243,48 @@ func (r *run) puts(ctx context.Context, items []alarms.Item) {
 			}
 		})
 	}
-	for _, it := range items {
-		if r.rest(ctx) != nil {
-			break
+	defer wg.Wait()
+	defer close(next)
+	for group := range slices.Chunk(items, fresh) {
+		group, err := r.unchanged(ctx, group)
+		if err != nil {
+			r.cannot(group, err, ctx.Err())
+			continue
 		}
-		next <- it
+		for _, it := range group {
+			if r.rest(ctx) != nil {
+				return
+			}
+			next <- it
+		}
 	}
-	close(next)
-	wg.Wait()
+}
+
+// unchanged looks at alarms once more just before they are written: a plan of a
+// thousand takes minutes. What somebody changed meanwhile is not written.
+func (r *run) unchanged(ctx context.Context, items []alarms.Item) ([]alarms.Item, error) {
+	now, err := r.d.describe(ctx, namesOf(items))
+	if err != nil {
+		return items, err
+	}
+	var same []alarms.Item
+	for _, it := range items {
+		is, exists := now[it.Name]
+		was := r.existing.Named(it.Name)
+		if exists != (was != nil) || exists && !sameConfiguration(is, was.MetricAlarm) {
+			r.wrote(it, refused("%s was changed while the plan was applied", it.Name), nil)
+			continue
+		}
+		same = append(same, it)
+	}
+	return same, nil
+}
+
+// cannot books items that could not even be tried.
+func (r *run) cannot(items []alarms.Item, err, ended error) {
+	for _, it := range items {
+		r.wrote(it, err, ended)
+	}
 }
 
 // put writes one alarm, its tags included. What the context's end prevented counts

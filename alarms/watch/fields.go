@@ -406,6 +406,13 @@ func seen(a *Alarm) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// sameConfiguration reports whether nobody changed an alarm between two looks.
+func sameConfiguration(a, b types.MetricAlarm) bool {
+	x, errX := seen(&Alarm{MetricAlarm: a})
+	y, errY := seen(&Alarm{MetricAlarm: b})
+	return errX == nil && errY == nil && x == y
+}
+
 // watchesKey tells what an alarm looks at and in which direction: alarms with the
 // same key are about the same thing. "" where it cannot be told.
 func watchesKey(in *cloudwatch.PutMetricAlarmInput) string {
