@@ -51,9 +51,10 @@ func cellOf(c alarms.Cover, list ...*Alarm) alarms.CoverCell {
 
 var badness = map[types.StateValue]int{types.StateValueOk: 1, types.StateValueInsufficientData: 2, types.StateValueAlarm: 3}
 
-// Coverage says, for every resource and rule, who watches it.
+// Coverage says, for every resource and rule, who watches it. It reads only.
 func (d *Desk) Coverage(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (alarms.Coverage, error) {
-	c, err := d.catalogue(s, ask)
+	ask.Remove = false
+	c, ask, err := d.catalogue(ctx, s, ask)
 	if err != nil {
 		return alarms.Coverage{}, err
 	}
@@ -61,14 +62,26 @@ func (d *Desk) Coverage(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (al
 	if err != nil {
 		return alarms.Coverage{}, err
 	}
-	b := newDraft(s, ask, existing, &alarms.Plan{})
-	return d.cover(b, c), nil
+	p := alarms.Plan{Partial: c.unread}
+	return newDraft(s, ask, existing, &p).coverage(c), nil
 }
 
-func (d *Desk) cover(b *draft, c catalogue) alarms.Coverage {
-	rows := alarms.Coverage{Partial: b.Partial}
+func (b *draft) coverage(c catalogue) alarms.Coverage {
+	var w alarms.Wanted
 	for _, x := range c.wanted.Specs {
-		rows.Rows = append(rows.Rows, alarms.CoverRow{Resource: x.Resource, Cells: []alarms.CoverCell{b.who(x)}})
+		if b.selects(x.Rule, x.Resource) {
+			w.Specs = append(w.Specs, x)
+		}
 	}
-	return rows
+	for _, x := range c.wanted.Skipped {
+		if b.selects(x.Rule, x.Resource) {
+			w.Skipped = append(w.Skipped, x)
+		}
+	}
+	out := alarms.CoverageOf(b.snapshot, w, b.who)
+	out.Partial = b.Partial
+	for i, row := range out.Rows {
+		out.Rows[i].Pipeline = b.pipelines[row.Resource]
+	}
+	return out
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -34,21 +33,47 @@ const (
 
 // catalogue is what the rules want of an account.
 type catalogue struct {
-	wanted alarms.Wanted
-	wide   alarms.Wanted // of every tier: what exists of a larger set is kept up to date
+	wanted  alarms.Wanted
+	wide    alarms.Wanted // of every tier: what exists of a larger set is kept up to date
+	unread  []string      // what could not be read for it
+	warning string
 }
 
-// Plan works out what to do about the alarms of an account, by reading only.
+// Plan works out what to do about the alarms of an account, by reading only. Tags
+// of resources that ask does not bring are read here. A plan with Partial is true
+// for what it holds, but does not hold all.
 func (d *Desk) Plan(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (alarms.Plan, error) {
-	c, err := d.catalogue(s, ask)
+	c, ask, err := d.catalogue(ctx, s, ask)
 	if err != nil {
 		return alarms.Plan{}, err
 	}
 	return d.plan(ctx, s, ask, c)
 }
 
-func (d *Desk) catalogue(ops.Snapshot, alarms.Ask) (catalogue, error) {
-	return catalogue{}, errors.New("the catalogue of alarms is not there yet")
+// catalogue asks the rules.
+func (d *Desk) catalogue(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (catalogue, alarms.Ask, error) {
+	var c catalogue
+	if ask.Remove {
+		return c, ask, nil
+	}
+	if ask.Settings.Tags == nil {
+		tags, err := d.ReadTags(ctx, slices.Collect(maps.Keys(presentIn(s))))
+		ask.Settings.Tags = tags
+		if p := ops.AsProblem(err); p != nil && p.Fault == ops.FaultUnsupported { // an emulator
+			c.warning = p.What + ": tags of resources are not heeded"
+		} else if p != nil {
+			c.unread = append(c.unread, p.What+": resources whose tag switches alarms off are not told apart")
+		}
+	}
+	if err := ask.Settings.Check(); err != nil {
+		return c, ask, &ops.Problem{Fault: ops.FaultRefused, What: err.Error(), Hint: "correct it in the configuration or at the resource", Err: err}
+	}
+	now := d.o.Now()
+	c.wanted = alarms.Want(s, ask.Settings, now)
+	wide := ask.Settings
+	wide.Tier = alarms.OptIn
+	c.wide = alarms.Want(s, wide, now)
+	return c, ask, nil
 }
 
 // plan works out what to do about the alarms, by reading only.
@@ -72,6 +97,10 @@ func (d *Desk) plan(ctx context.Context, s ops.Snapshot, ask alarms.Ask, c catal
 	}
 	if p.Tier == "" && !ask.Remove {
 		p.Tier = alarms.Essential
+	}
+	p.Partial = c.unread
+	if c.warning != "" {
+		p.Warnings = append(p.Warnings, c.warning)
 	}
 	b := newDraft(s, ask, existing, &p)
 	if ask.Remove {
@@ -173,6 +202,10 @@ func newDraft(s ops.Snapshot, ask alarms.Ask, e Existing, p *alarms.Plan) *draft
 func (b *draft) build(c catalogue) error {
 	wanted := map[string]bool{}
 	for _, s := range c.wanted.Specs {
+		if wanted[s.Name] { // one would overwrite the other, for ever
+			b.Skipped = append(b.Skipped, alarms.Skipped{Rule: s.Rule, Resource: s.Resource, Unknown: true, Why: "its alarm would have the name of another: " + s.Name})
+			continue
+		}
 		wanted[s.Name] = true
 		if err := b.wish(s); err != nil {
 			return err

@@ -474,7 +474,8 @@ func TestInterruptedThenFinished(t *testing.T) {
 		t.Errorf("the journal ends with %+v", last)
 	}
 	again := p.apply(t, plan)
-	if again.Created+r.Created != 40 || again.Left != 0 {
+	// A write whose answer was cut off may have been done: the second run finds it.
+	if n := again.Created + r.Created; n > 40 || n < 40-writers || again.Left != 0 {
 		t.Errorf("%+v", again)
 	}
 	count(t, p.plan(t, p.look(queues...), p.ask(), wants(specs...)), map[alarms.Action]int{alarms.Keep: 40})
