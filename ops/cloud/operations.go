@@ -25,6 +25,9 @@ const (
 	anyObject   = "arn:aws:s3:::*/*"
 	ourAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:kxops*"
 	anyAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:*"
+	// A mute needs the permission for the rule and for each alarm that it mutes.
+	muteOrAlarm = "arn:aws:cloudwatch:*:ACCOUNT:alarm*"
+	anyMute     = "arn:aws:cloudwatch:*:ACCOUNT:alarm-mute-rule:*"
 )
 
 // Operations is THE list: an operation that is not here is refused at every
@@ -55,6 +58,7 @@ var Operations = []Operation{
 	{Look, "SNS", "GetTopicAttributes", "sns:GetTopicAttributes", anyTopic},
 	{Look, "SNS", "ListSubscriptions", "sns:ListSubscriptions", anything},
 	{Look, "SNS", "GetSubscriptionAttributes", "sns:GetSubscriptionAttributes", anything},
+	{Look, "SNS", "ListSubscriptionsByTopic", "sns:ListSubscriptionsByTopic", anyTopic},
 
 	{Look, "Lambda", "ListFunctions", "lambda:ListFunctions", anything},
 	{Look, "Lambda", "ListEventSourceMappings", "lambda:ListEventSourceMappings", anything},
@@ -68,6 +72,9 @@ var Operations = []Operation{
 	{Look, "CloudWatch", "GetMetricData", "cloudwatch:GetMetricData", anything},
 	{Look, "CloudWatch", "DescribeAlarms", "cloudwatch:DescribeAlarms", anything},
 	{Look, "CloudWatch", "ListTagsForResource", "cloudwatch:ListTagsForResource", anyAlarm},
+	{Look, "CloudWatch", "DescribeAlarmHistory", "cloudwatch:DescribeAlarmHistory", anything},
+	{Look, "CloudWatch", "ListAlarmMuteRules", "cloudwatch:ListAlarmMuteRules", anything},
+	{Look, "CloudWatch", "GetAlarmMuteRule", "cloudwatch:GetAlarmMuteRule", anyMute},
 
 	{Look, "Resource Groups Tagging API", "GetResources", "tag:GetResources", anything},
 
@@ -100,6 +107,9 @@ var Operations = []Operation{
 	{Change, "CloudWatch", "TagResource", "cloudwatch:TagResource", ourAlarm},
 	{Change, "SNS", "CreateTopic", "sns:CreateTopic", anyTopic},
 	{Change, "SNS", "SetTopicAttributes", "sns:SetTopicAttributes", anyTopic},
+	{Change, "CloudWatch", "SetAlarmState", "cloudwatch:SetAlarmState", anyAlarm},
+	{Change, "CloudWatch", "PutAlarmMuteRule", "cloudwatch:PutAlarmMuteRule", muteOrAlarm},
+	{Change, "CloudWatch", "DeleteAlarmMuteRule", "cloudwatch:DeleteAlarmMuteRule", muteOrAlarm},
 }
 
 type operationKey struct{ service, name string }

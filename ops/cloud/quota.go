@@ -39,6 +39,7 @@ var Quotas = []Quota{
 	{"Firehose", "DescribeDeliveryStream", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"Firehose", "ListDeliveryStreams", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"SNS", "ListTopics", 30, false, "SNS API reference, ListTopics: throttled at 30 per second"},
+	{"SNS", "ListSubscriptionsByTopic", 30, false, "SNS API reference, ListSubscriptionsByTopic: throttled at 30 per second"},
 	{"SNS", "ListSubscriptions", 30, false, "SNS API reference, ListSubscriptions: throttled at 30 per second"},
 	{"Lambda", "Invoke", 10000, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 10 times the concurrency, 1,000 by default; not the control plane"},
 	{"Lambda", "", 15, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 15 per second across the control plane, not per API"},
@@ -51,6 +52,11 @@ var Quotas = []Quota{
 	{"CloudWatch", "EnableAlarmActions", 3, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "TagResource", 20, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"Resource Groups Tagging API", "GetResources", 15, false, "https://docs.aws.amazon.com/general/latest/gr/arg.html"},
+	{"CloudWatch", "DescribeAlarmHistory", 20, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "ListAlarmMuteRules", 50, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "GetAlarmMuteRule", 20, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "SetAlarmState", 3, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
+	{"CloudWatch", "PutAlarmMuteRule", 3, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 }
 
 // quotas hands out turns. A nil *quotas never waits.
