@@ -160,9 +160,9 @@ func (d *Desk) tryBatch(ctx context.Context, batch []alarms.Spec, from, until ti
 	for i, s := range batch {
 		in.MetricDataQueries = append(in.MetricDataQueries, queriesOf(s, i)...)
 	}
-	lines := make([]series, len(batch))
+	lines := make([]timeline, len(batch))
 	for i, s := range batch {
-		lines[i] = newSeries(start, until, s.Period)
+		lines[i] = newTimeline(start, until, s.Period)
 	}
 	if err := d.readSeries(ctx, in, lines); err != nil {
 		return nil, err
@@ -227,17 +227,17 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// series is the datapoints of one alarm, NaN where there is none.
-type series struct {
+// timeline is the datapoints of one alarm, NaN where there is none.
+type timeline struct {
 	start   time.Time
 	step    time.Duration
 	points  []float64
 	unknown string // why it is not whole
 }
 
-func newSeries(start, until time.Time, period int) series {
+func newTimeline(start, until time.Time, period int) timeline {
 	step := time.Duration(period) * time.Second
-	s := series{start: start, step: step, points: make([]float64, max(0, int(until.Sub(start)/step)))}
+	s := timeline{start: start, step: step, points: make([]float64, max(0, int(until.Sub(start)/step)))}
 	for i := range s.points {
 		s.points[i] = math.NaN()
 	}
@@ -245,7 +245,7 @@ func newSeries(start, until time.Time, period int) series {
 }
 
 // readSeries reads all pages of a call.
-func (d *Desk) readSeries(ctx context.Context, in *cloudwatch.GetMetricDataInput, lines []series) error {
+func (d *Desk) readSeries(ctx context.Context, in *cloudwatch.GetMetricDataInput, lines []timeline) error {
 	for range trialPages {
 		call, cancel := context.WithTimeout(ctx, trialCall)
 		out, err := d.metrics.GetMetricData(call, in)
@@ -274,7 +274,7 @@ func (d *Desk) readSeries(ctx context.Context, in *cloudwatch.GetMetricDataInput
 	return nil
 }
 
-func (s *series) add(r types.MetricDataResult, more bool) {
+func (s *timeline) add(r types.MetricDataResult, more bool) {
 	switch {
 	case r.StatusCode == types.StatusCodeComplete, r.StatusCode == "":
 	case r.StatusCode == types.StatusCodePartialData && more:
@@ -292,7 +292,7 @@ func (s *series) add(r types.MetricDataResult, more bool) {
 }
 
 // try evaluates an alarm at the end of each period of the range.
-func try(s alarms.Spec, line series, from, until time.Time) alarms.Trial {
+func try(s alarms.Spec, line timeline, from, until time.Time) alarms.Trial {
 	t := alarms.Trial{Name: s.Name, Rule: s.Rule, Resource: s.Resource, Threshold: s.Threshold}
 	if line.unknown != "" {
 		t.Unknown = line.unknown
@@ -324,7 +324,7 @@ func try(s alarms.Spec, line series, from, until time.Time) alarms.Trial {
 }
 
 // ringing lists the times in ALARM.
-func ringing(s alarms.Spec, threshold float64, line series, first int, until time.Time) (spells []alarms.Spell) {
+func ringing(s alarms.Spec, threshold float64, line timeline, first int, until time.Time) (spells []alarms.Spell) {
 	beyond, state := s.Comparison.Beyond(threshold), alarms.StateIsNoData
 	for i := first; i < len(line.points); i++ {
 		window := line.points[max(0, i+1-alarms.Range(s.N)) : i+1]
@@ -343,7 +343,7 @@ func ringing(s alarms.Spec, threshold float64, line series, first int, until tim
 
 // quieter is the smallest factor with which the alarm rings at most once a week; 0
 // where it does already, and where no factor helps: a threshold of 0 stays 0.
-func quieter(s alarms.Spec, line series, first int, from, until time.Time, fired int) float64 {
+func quieter(s alarms.Spec, line timeline, first int, from, until time.Time, fired int) float64 {
 	most := max(1, int(until.Sub(from)/week))
 	if fired <= most || s.Threshold == 0 {
 		return 0

@@ -170,7 +170,7 @@ func TestAFactorMakesANoisyAlarmQuiet(t *testing.T) {
 	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	until := from.Add(week)
 	s := alarms.Spec{Period: 60, M: 3, N: 3, Comparison: alarms.Above, Threshold: 100, Missing: alarms.MissingIsGood}
-	line := newSeries(from.Add(-time.Hour), until, 60)
+	line := newTimeline(from.Add(-time.Hour), until, 60)
 	for i := range line.points {
 		line.points[i] = 10
 		if i%1440 >= 700 && i%1440 < 710 {
@@ -203,7 +203,7 @@ func BenchmarkTry1350AlarmsOver7Days(b *testing.B) {
 	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	until := from.Add(week)
 	s := alarms.Spec{Period: 60, M: 10, N: 15, Comparison: alarms.Above, Threshold: 100, Missing: alarms.MissingIsGood}
-	line := newSeries(from.Add(-time.Hour), until, 60)
+	line := newTimeline(from.Add(-time.Hour), until, 60)
 	for i := range line.points {
 		line.points[i] = float64((i * 7919) % 130)
 	}
