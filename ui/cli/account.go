@@ -79,6 +79,9 @@ func (s *session) configuration() (config.Config, error) {
 // open opens the account of a profile and region; "" is the SDK's own chain. It
 // sends nothing.
 func (s *session) open(ctx context.Context, profile, region string) (*account, error) {
+	if s.enter != nil {
+		return s.enter(ctx, region)
+	}
 	c, err := s.configuration()
 	if err != nil {
 		return nil, err

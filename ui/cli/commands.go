@@ -16,6 +16,7 @@ var commands = []func(*session) *cobra.Command{
 	newStatus,
 	newWatch,
 	newDlq,
+	newAlarms,
 	newInfo,
 	newJournal,
 	newSandbox,

@@ -93,20 +93,8 @@ func commandOf(v ops.Verb) string {
 
 func readPlan(path string) (ops.Plan, error) {
 	var plan ops.Plan
-	f, err := os.Open(path)
-	if err != nil {
-		return plan, fmt.Errorf("read the plan: %w", err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxPlanBytes+1))
-	if err != nil {
-		return plan, fmt.Errorf("read the plan: %w", err)
-	}
-	if len(content) > maxPlanBytes {
-		return plan, fmt.Errorf("%s is no plan: it has more than %d bytes", path, maxPlanBytes)
-	}
-	if err := json.Unmarshal(content, &plan); err != nil {
-		return plan, fmt.Errorf("%s is no plan: %w", path, err)
+	if err := readPlanFile(path, &plan); err != nil {
+		return plan, err
 	}
 	if err := plan.Check(); err != nil {
 		return plan, refused(fmt.Sprintf("%s: %v", path, err), "make a new one with --plan-out")
@@ -114,8 +102,28 @@ func readPlan(path string) (ops.Plan, error) {
 	return plan, nil
 }
 
+// readPlanFile reads a saved plan of any kind into what plan points to.
+func readPlanFile(path string, plan any) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxPlanBytes+1))
+	if err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	if len(content) > maxPlanBytes {
+		return fmt.Errorf("%s is no plan: it has more than %d bytes", path, maxPlanBytes)
+	}
+	if err := json.Unmarshal(content, plan); err != nil {
+		return fmt.Errorf("%s is no plan: %w", path, err)
+	}
+	return nil
+}
+
 // writePlan writes a new file that only its owner can read; it never overwrites.
-func writePlan(path string, plan ops.Plan) (err error) {
+func writePlan(path string, plan any) (err error) {
 	content, err := json.MarshalIndent(plan, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the plan: %w", err)
@@ -231,14 +239,14 @@ func (b *bench) confirm(ctx context.Context, plan ops.Plan) error {
 
 // sure asks for one of the words that mean yes. The default is no, and where there
 // is nobody to ask, too.
-func (b *bench) sure(ctx context.Context, question string, yes ...string) error {
-	if b.yes {
+func (s *session) sure(ctx context.Context, question string, yes ...string) error {
+	if s.yes {
 		return nil
 	}
-	if err := b.somebodyToAsk(); err != nil {
+	if err := s.somebodyToAsk(); err != nil {
 		return err
 	}
-	answer, err := b.ask(ctx, question)
+	answer, err := s.ask(ctx, question)
 	if err != nil {
 		return err
 	}
@@ -278,8 +286,10 @@ func (b *bench) mayLook() error {
 }
 
 // mayChange refuses a change that the session's access level does not allow.
-func (b *bench) mayChange() error {
-	if have := b.account.cloud.Access(); have < cloud.Change {
+func (b *bench) mayChange() error { return mayChange(b.account) }
+
+func mayChange(a *account) error {
+	if have := a.cloud.Access(); have < cloud.Change {
 		return refused(fmt.Sprintf("not applied: this changes something, and this session has access level %s", have), "add --access change if you mean it; --dry-run shows the plan")
 	}
 	return nil
@@ -287,20 +297,20 @@ func (b *bench) mayChange() error {
 
 // ask puts a question on stderr and reads one line. The read cannot be taken
 // back, so a signal leaves it to the end of the process.
-func (b *bench) ask(ctx context.Context, question string) (string, error) {
-	fmt.Fprint(b.Err, question)
+func (s *session) ask(ctx context.Context, question string) (string, error) {
+	fmt.Fprint(s.Err, question)
 	type answer struct {
 		line string
 		err  error
 	}
 	got := make(chan answer, 1)
 	go func() {
-		line, err := bufio.NewReader(b.In).ReadString('\n')
+		line, err := bufio.NewReader(s.In).ReadString('\n')
 		got <- answer{strings.TrimSpace(line), err}
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(b.Err)
+		fmt.Fprintln(s.Err)
 		return "", refused("not applied: interrupted", "")
 	case a := <-got:
 		if a.err != nil && !errors.Is(a.err, io.EOF) {

@@ -49,6 +49,10 @@ type session struct {
 	globals
 	read  *config.Config // nil until a command needs it
 	meter *cloud.Meter   // of every account and region this run opens
+
+	// enter opens an account in place of a profile's, nil for none: an AWS inside
+	// this process keeps its own time.
+	enter func(ctx context.Context, region string) (*account, error)
 }
 
 func (s *session) root() *cobra.Command {

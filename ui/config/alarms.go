@@ -22,11 +22,13 @@ type Alarms struct {
 	Ticket string        // topic of alarms that can wait; "": that of alarms that page
 }
 
-func (a *Alarms) add(b Alarms) {
+// With is a, and what b says instead.
+func (a Alarms) With(b Alarms) Alarms {
 	override(&a.Tier, b.Tier)
 	override(&a.Window, b.Window)
 	override(&a.Page, b.Page)
 	override(&a.Ticket, b.Ticket)
+	return a
 }
 
 func (r reader) alarms(section string, index int, a *Alarms, more map[string]setter) setter {
@@ -140,11 +142,14 @@ func window(to *time.Duration) setter {
 // topicWord is a topic's name, 1 to 256 characters (SNS API, CreateTopic), or its ARN.
 var topicWord = regexp.MustCompile(`^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:)?[A-Za-z0-9_-]{1,256}$`)
 
+// IsTopic reports whether a word can be the name or the ARN of an SNS topic.
+func IsTopic(word string) bool { return topicWord.MatchString(word) }
+
 // topic takes the name or the ARN of an SNS topic.
 func topic(to *string) setter {
 	return func(v any) error {
 		s, ok := v.(string)
-		if !ok || !topicWord.MatchString(s) {
+		if !ok || !IsTopic(s) {
 			return fmt.Errorf("must be the name or the ARN of an SNS topic, in quotes, not %#v", v)
 		}
 		*to = s

@@ -88,7 +88,7 @@ func (p *Profile) add(q Profile) {
 	override(&p.Access, q.Access)
 	override(&p.Pace, q.Pace)
 	override(&p.Budget, q.Budget)
-	p.Alarms.add(q.Alarms)
+	p.Alarms = p.Alarms.With(q.Alarms)
 	if len(q.Buckets) > 0 {
 		p.Buckets = q.Buckets
 	}

@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"kxops/labs/sandbox"
+	"kxops/ops/cloud"
+)
+
+// town is a sandbox whose clock the test moves, and the commands in it.
+type town struct {
+	t       *testing.T
+	sb      *sandbox.Sandbox
+	config  string
+	records string
+}
+
+func newTown(t *testing.T, scenario, config string) *town {
+	t.Helper()
+	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: 1, Start: time.Date(2026, 11, 22, 3, 14, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sb.Close)
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &town{t, sb, path, t.TempDir()}
+}
+
+// kxops runs one command line, and fails the test unless it ends with the code.
+func (w *town) kxops(code int, line string, more ...string) (out, talk string) {
+	w.t.Helper()
+	var stdout, stderr bytes.Buffer
+	s := &session{Streams: Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr}, meter: cloud.NewMeter()}
+	s.enter = func(ctx context.Context, region string) (*account, error) {
+		a, err := s.openDemo(ctx, w.sb, region)
+		if err == nil {
+			a.records = w.records
+		}
+		return a, err
+	}
+	root := s.root()
+	root.SetArgs(append(append([]string{"--config", w.config}, strings.Fields(line)...), more...))
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	if got := s.tell(root.ExecuteContext(ctx)); got != code {
+		w.t.Fatalf("kxops %s: exit code %d, want %d\n%s%s", line, got, code, stdout.String(), stderr.String())
+	}
+	return stdout.String(), stderr.String()
+}
+
+// alarms are the names of those that exist, by what their name begins with.
+func (w *town) alarms(prefix string) map[string]cwtypes.MetricAlarm {
+	w.t.Helper()
+	found := map[string]cwtypes.MetricAlarm{}
+	pages := cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(w.sb.Config()), &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, a := range page.MetricAlarms {
+			found[aws.ToString(a.AlarmName)] = a
+		}
+	}
+	return found
+}
+
+// inbox is a queue that hears a topic.
+func (w *town) inbox(topic string) *string {
+	w.t.Helper()
+	queues := sqs.NewFromConfig(w.sb.Config())
+	out, err := queues.CreateQueue(w.t.Context(), &sqs.CreateQueueInput{QueueName: aws.String(topic + "-inbox")})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	arn := "arn:aws:sqs:" + sandbox.HomeRegion + ":" + sandbox.Account + ":" + topic + "-inbox"
+	topicARN := "arn:aws:sns:" + sandbox.HomeRegion + ":" + sandbox.Account + ":" + topic
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"` + arn + `"}]}`
+	if _, err = queues.SetQueueAttributes(w.t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: out.QueueUrl, Attributes: map[string]string{"Policy": policy}}); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err = sns.NewFromConfig(w.sb.Config()).Subscribe(w.t.Context(), &sns.SubscribeInput{TopicArn: &topicARN, Protocol: aws.String("sqs"), Endpoint: &arn}); err != nil {
+		w.t.Fatal(err)
+	}
+	return out.QueueUrl
+}
+
+// heard are the names of the alarms whose messages lie in an inbox, with their state.
+func (w *town) heard(inbox *string) map[string]string {
+	w.t.Helper()
+	queues, names := sqs.NewFromConfig(w.sb.Config()), map[string]string{}
+	for {
+		out, err := queues.ReceiveMessage(w.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: inbox, MaxNumberOfMessages: 10, VisibilityTimeout: 600})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			return names
+		}
+		for _, m := range out.Messages {
+			var envelope struct{ Message string }
+			var alarm struct{ AlarmName, NewStateValue string }
+			if err := json.Unmarshal([]byte(aws.ToString(m.Body)), &envelope); err != nil {
+				w.t.Fatal(err)
+			}
+			if err := json.Unmarshal([]byte(envelope.Message), &alarm); err != nil {
+				w.t.Fatal(err)
+			}
+			names[alarm.AlarmName] = alarm.NewStateValue
+		}
+	}
+}
+
+// The whole way: the incident's alarms are made, a second run changes nothing, who
+// subscribed hears what rings, and nothing is left behind.
+func TestAlarmsOfTheIncident(t *testing.T) {
+	w := newTown(t, "incident", "")
+	inbox := w.inbox("oncall")
+	before := w.alarms("")
+	out, _ := w.kxops(0, "--access change --yes alarms apply --topic oncall --loud")
+	made := w.alarms("kxops/")
+	if len(made) == 0 || !strings.Contains(out, ": done, ") {
+		t.Fatalf("%d alarms were made\n%s", len(made), out)
+	}
+	if out, _ = w.kxops(0, "--access change --yes alarms apply --topic oncall --loud"); !strings.Contains(out, "no changes") || strings.Contains(out, "created") {
+		t.Errorf("the second run\n%s", out)
+	}
+	w.sb.Advance(30 * time.Minute)
+	heard := w.heard(inbox)
+	for _, name := range []string{"kxops/dlq.loss/invoices-dlq"} {
+		if heard[name] != "ALARM" {
+			t.Errorf("nobody heard %s; heard were %v", name, heard)
+		}
+	}
+	w.kxops(0, "--access change --yes alarms rm")
+	if left := w.alarms(""); len(left) != len(before) {
+		t.Errorf("%d alarms before, %d after: %v", len(before), len(left), left)
+	}
+}
+
+// alarmCount is the script command "alarmcount PREFIX N": so many alarms have a
+// name that begins so.
+func alarmCount(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: alarmcount PREFIX N")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	sb := *ts.Value(sandboxKey{}).(**sandbox.Sandbox)
+	pages, n := cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(sb.Config()), &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: &args[0]}), 0
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		ts.Check(err)
+		n += len(page.MetricAlarms) + len(page.CompositeAlarms)
+	}
+	if strconv.Itoa(n) != args[1] {
+		ts.Fatalf("%d alarms begin with %s, want %s", n, args[0], args[1])
+	}
+}
