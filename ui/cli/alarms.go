@@ -24,8 +24,6 @@ var alarmsCommands = []func(*session) *cobra.Command{
 	newAlarmsDoctor,
 	newAlarmsDrill,
 	newAlarmsMute,
-	newAlarmsBacktest,
-	newAlarmsExport,
 	newAlarmsRm,
 	newAlarmsRules,
 }
@@ -45,7 +43,7 @@ deleted. Somebody else's alarm that does the same counts.
 What changes something is a plan first: printed whole, asked about, then applied. It
 needs --access change; --dry-run stops after the plan, --yes does not ask.`,
 		Example: `  kxops alarms coverage
-  kxops alarms plan --backtest 7d
+  kxops alarms plan
   kxops --access change alarms apply --topic oncall
   kxops alarms doctor`,
 		Args: noSuchCommand,
