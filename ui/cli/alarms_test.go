@@ -176,3 +176,18 @@ func alarmCount(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d alarms begin with %s, want %s", n, args[0], args[1])
 	}
 }
+
+// putAlarm is the script command "putalarm NAME": somebody else makes an alarm.
+func putAlarm(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: putalarm NAME")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	sb := *ts.Value(sandboxKey{}).(**sandbox.Sandbox)
+	_, err := cloudwatch.NewFromConfig(sb.Config()).PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{
+		AlarmName: &args[0], Namespace: aws.String("AWS/SQS"), MetricName: aws.String("NumberOfMessagesSent"), Statistic: cwtypes.StatisticSum,
+		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(1), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
+	})
+	ts.Check(err)
+}

@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode, "deadqueue": deadQueue, "depth": depthIs, "send": send,
 			"firstid": firstID, "waitheld": waitHeld, "total": totalIs, "waitrecord": waitRecord, "waitdepth": waitDepth, "groupkey": groupKey, "operation": lastOperation, "edit": editFile, "retention": setRetention, "failing": failing,
-			"attribute": attributeIs, "movetask": moveTask, "alarmcount": alarmCount,
+			"attribute": attributeIs, "movetask": moveTask, "alarmcount": alarmCount, "putalarm": putAlarm,
 		},
 	})
 }
