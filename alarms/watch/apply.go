@@ -56,6 +56,7 @@ type run struct {
 	done   int
 	total  int
 	pause  time.Duration // between writes, while AWS throttles
+	stop   context.CancelCauseFunc
 	quiet  []alarms.Item // created with their actions off
 }
 
@@ -66,7 +67,9 @@ type run struct {
 // it between two writes; the result says what is left.
 //
 // say may be nil; it is called by one goroutine at a time. The error is an
-// *ops.Problem where nothing was done; alarms that failed are in the result.
+// *ops.Problem where nothing was done, or where something stopped it that would
+// have failed every alarm: expired credentials, a denial, no network. Alarms that
+// failed for themselves are in the result.
 func (d *Desk) Apply(ctx context.Context, p alarms.Plan, say func(alarms.Progress)) (alarms.Result, error) {
 	r := &run{d: d, plan: p, say: say, to: routes{p.Page, p.Ticket}, started: d.o.Now(), result: alarms.Result{ID: p.ID}}
 	if err := d.accepts(p); err != nil {
@@ -102,6 +105,8 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, r.stop = context.WithCancelCause(ctx)
+	defer r.stop(nil)
 	if len(todo) == 0 && len(r.quiet) == 0 {
 		return nil
 	}
@@ -122,8 +127,18 @@ func (r *run) all(ctx context.Context) error {
 	if len(r.quiet) > 0 {
 		r.wake(ctx)
 	}
-	return r.finish(ctx)
+	var stopped *ops.Problem
+	if cause := context.Cause(ctx); cause != nil && !errors.As(cause, &stopped) {
+		stopped = nil // a person's wish
+	}
+	if err := r.finish(stopped); err != nil || stopped == nil {
+		return err
+	}
+	return stopped
 }
+
+// general are the faults that every further write would meet too.
+var general = []ops.Fault{ops.FaultRefused, ops.FaultExpired, ops.FaultNoCreds, ops.FaultUnreachable, ops.FaultRegion, ops.FaultClock, ops.FaultUnsupported}
 
 func (r *run) record(o journal.Outcome, what string) error {
 	if what == "" {
@@ -133,7 +148,7 @@ func (r *run) record(o journal.Outcome, what string) error {
 	return err
 }
 
-func (r *run) finish(ctx context.Context) error {
+func (r *run) finish(stopped *ops.Problem) error {
 	x := &r.result
 	x.Left = r.total - r.done
 	slices.SortFunc(x.Failed, func(a, b alarms.Failure) int { return strings.Compare(a.Name, b.Name) })
@@ -145,7 +160,10 @@ func (r *run) finish(ctx context.Context) error {
 	if x.Left > 0 {
 		outcome, what = journal.Partial, fmt.Sprintf("%s, %d left: interrupted", what, x.Left)
 	}
-	if outcome == journal.Partial {
+	if stopped != nil {
+		outcome, what = journal.Failed, what+": "+stopped.What
+	}
+	if outcome != journal.Done {
 		x.Next = append(x.Next, "apply again: what is done stays done")
 	}
 	if len(x.Ringing) > 0 {
@@ -315,6 +333,15 @@ func (r *run) put(ctx context.Context, it alarms.Item) {
 	r.wrote(it, err, ctx.Err())
 }
 
+// concernsAll reports whether every further write would fail the same way. A denial
+// may be about one alarm, such as an adopted one, if others were written.
+func (r *run) concernsAll(f ops.Fault) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	written := r.result.Created + r.result.Updated + r.result.Deleted
+	return slices.Contains(general, f) || f == ops.FaultDenied && written == 0
+}
+
 // tag writes the tags that an alarm lacks: PutMetricAlarm ignores tags of one that
 // exists.
 func (r *run) tag(ctx context.Context, arn string, there, want map[string]string) error {
@@ -345,6 +372,9 @@ func (r *run) patiently(ctx context.Context, call func(context.Context) error) e
 			return nil
 		}
 		problem := r.d.o.Explain(err)
+		if ctx.Err() == nil && r.concernsAll(problem.Fault) {
+			r.stop(problem)
+		}
 		if problem.Fault != ops.FaultThrottled || n == tries {
 			return problem
 		}

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -135,15 +134,15 @@ func (d *Desk) readTagsOf(ctx context.Context, ask []*Alarm) *ops.Problem {
 		wg.Go(func() {
 			for a := range next {
 				tags, err := d.tagsOf(ctx, a)
-				var gone *types.ResourceNotFoundException
-				if err == nil || errors.As(err, &gone) {
+				problem := d.o.Explain(err)
+				if problem == nil || problem.Fault == ops.FaultNotFound { // deleted meanwhile
 					a.Tags = tags
 					continue
 				}
 				a.untagged = true
 				mu.Lock()
 				if first == nil {
-					first = d.o.Explain(err)
+					first = problem
 				}
 				mu.Unlock()
 			}

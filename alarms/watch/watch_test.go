@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -25,6 +27,13 @@ import (
 func TestMain(m *testing.M) {
 	haste = 100_000
 	os.Exit(m.Run())
+}
+
+// hasty repeats as the product does, without its pauses.
+func hasty() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 5, time.Millisecond, ratelimit.None
+	})
 }
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -57,6 +66,7 @@ func at(t testing.TB, scenario string) *place {
 func (p *place) deskAt(t testing.TB, level cloud.Level, change func(*aws.Config)) *Desk {
 	t.Helper()
 	cfg := p.Config()
+	cfg.Retryer = hasty
 	if change != nil {
 		change(&cfg)
 	}

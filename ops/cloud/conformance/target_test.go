@@ -74,6 +74,10 @@ var emulators = map[string]emulator{
 		"SQS StartMessageMoveTask: moves dead letters to their source":                         noMoves,
 		"SQS ListMessageMoveTasks: tells of a task that is over":                               noMoves,
 		"SQS CancelMessageMoveTask: stops a running task":                                      noMoves,
+		"CloudWatch PutMetricAlarm: creates an alarm as it is asked for":                       "evaluates alarms never: they are OK from the start",
+		"CloudWatch PutMetricAlarm: tags count on create only":                                 "takes tags on an update",
+		"CloudWatch PutMetricAlarm: refuses M over N":                                          "does not compare M and N",
+		"CloudWatch ListTagsForResource: a missing alarm has no tags":                          "answers no tags for an alarm that is not there",
 	}},
 	"ministack": {protocol: "json", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                 noNextToken,
@@ -88,6 +92,10 @@ var emulators = map[string]emulator{
 		"SQS StartMessageMoveTask: moves dead letters to their source":                   noMoves,
 		"SQS ListMessageMoveTasks: tells of a task that is over":                         noMoves,
 		"SQS CancelMessageMoveTask: stops a running task":                                noMoves,
+		"CloudWatch PutMetricAlarm: keeps a math alarm":                                  "drops the queries of a math alarm",
+		"CloudWatch PutMetricAlarm: refuses M over N":                                    "does not compare M and N",
+		"CloudWatch ListTagsForResource: a missing alarm has no tags":                    "answers the code ResourceNotFound",
+		"Resource Groups Tagging API GetResources: finds alarms by tag":                  "does not know the tags of alarms",
 	}},
 }
 
