@@ -84,7 +84,6 @@ type visit struct {
 	topics   map[ops.ARN]topicFacts
 	last     map[actionKey]actionRow // the newest result of each action
 	proven   map[ops.ARN]time.Time   // when a topic last took a message of CloudWatch
-	listens  map[string]bool         // alarms with a working reason to have no action of their own
 
 	causes  map[string]*alarms.Ailment
 	order   []string
@@ -433,14 +432,18 @@ func (v *visit) watching(p patient, seen seriesSeen, gone func(series) string) {
 	}
 	fix := "check namespace, name and dimensions: aws cloudwatch describe-alarms --alarm-names " + theNames
 	switch {
-	case len(absent) == len(p.series) && p.missing != alarms.MissingIsGood && known:
+	case len(absent) == 0 || !v.settled(p): // a new metric takes up to 15 minutes to be listed
+		if v.stuck(p) {
+			v.noData(p)
+		}
+	case len(absent) == len(p.series) && (v.stuck(p) || p.state == types.StateValueAlarm && p.missing == alarms.MissingIsBad):
 		v.add(p.name, alarms.Ailment{Kind: noMetric, What: "the metric " + few(absent) + " does not exist: " + newestMetrics, Fix: fix, Severity: alarms.Ticket})
-	case len(absent) > 0:
-		// Many metrics are there only when something went wrong, and a new one takes
-		// up to 15 minutes to be listed: a hint, not an ailment.
-		v.add(p.name, alarms.Ailment{Kind: noMetric, What: "what it watches has had no data for 14 days: nothing has happened, or the name or a dimension is wrong", Fix: fix, Severity: alarms.Info})
-	case v.stuck(p):
-		v.noData(p)
+	default:
+		// Many metrics are there only when something went wrong: a hint, not an ailment.
+		v.add(p.name, alarms.Ailment{Kind: noMetric, What: "a metric that it watches has had no data for 14 days: nothing has happened, or the name or a dimension is wrong", Fix: fix, Severity: alarms.Info})
+		if v.stuck(p) {
+			v.noData(p)
+		}
 	}
 }
 
@@ -451,11 +454,14 @@ func goneFix(p patient) string {
 	return "aws cloudwatch delete-alarms --alarm-names " + theNames
 }
 
-// stuck reports whether an alarm has been without data for longer than data can
-// take to arrive.
+// settled reports whether the alarm's state is older than data can take to arrive.
+func (v *visit) settled(p patient) bool {
+	return !p.since.IsZero() && v.now.Sub(p.since) > settleTime+time.Duration(p.n*max(p.period, 60))*time.Second
+}
+
+// stuck reports whether an alarm has been without data for longer than that.
 func (v *visit) stuck(p patient) bool {
-	return p.state == types.StateValueInsufficientData && !p.since.IsZero() &&
-		v.now.Sub(p.since) > settleTime+time.Duration(p.n*max(p.period, 60))*time.Second
+	return p.state == types.StateValueInsufficientData && v.settled(p)
 }
 
 func (v *visit) noData(p patient) {
