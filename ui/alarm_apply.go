@@ -204,7 +204,7 @@ func (a *App) apply(plan alarms.Plan) tea.Cmd {
 	a.leaveDialog()
 	ctx, cancel := context.WithCancel(a.work.ctx)
 	x := &applying{plan: plan, cancel: cancel, done: make(chan struct{})}
-	x.progress = alarms.Progress{ID: plan.ID, Total: changeCount(&plan), Started: a.now()}
+	x.progress = alarms.Progress{ID: plan.ID, Total: plan.Writes(), Started: a.now()}
 	a.alarms.applying = x
 	desk := a.alarms.desk
 	return tea.Batch(a.open(newApplied(x)), func() tea.Msg {
@@ -213,16 +213,6 @@ func (a *App) apply(plan alarms.Plan) tea.Cmd {
 		result, err := desk.Apply(ctx, plan, x.put)
 		return alarmsAppliedMsg{x, result, err}
 	}, a.watchApplying(x))
-}
-
-func changeCount(p *alarms.Plan) int {
-	n := 0
-	for i := range p.Items {
-		if changes(p.Items[i].Action) {
-			n++
-		}
-	}
-	return n
 }
 
 // watchApplying brings one message when the progress is to be drawn again.
@@ -450,7 +440,7 @@ func canApply(a *App) (bool, string) {
 			return false, "the plan is being worked out"
 		case w.at.IsZero():
 			return false, "there is no plan"
-		case changeCount(&w.value) == 0:
+		case w.value.Writes() == 0:
 			return false, "there is nothing to change"
 		}
 		return true, ""

@@ -10,21 +10,8 @@ import (
 	"kxops/ops"
 )
 
-// alarmUSD is a month of one standard-resolution alarm metric, in dollars (CloudWatch
-// price list, us-east-1).
-const alarmUSD = 0.10
-
-func ruleOf(id string) (alarms.Rule, bool) {
-	for _, r := range alarms.Rules {
-		if r.ID == id {
-			return r, true
-		}
-	}
-	return alarms.Rule{}, false
-}
-
 func ruleTitle(id string) string {
-	r, _ := ruleOf(id)
+	r, _ := alarms.RuleOf(id)
 	return r.Title
 }
 

@@ -34,6 +34,7 @@ type alarmWork struct {
 // covered is the coverage and the alarms that it was measured against.
 type covered struct {
 	alarms.Coverage
+	ask    alarms.Ask
 	wanted alarms.Wanted
 	specs  map[cellKey][]int // into wanted.Specs
 	named  map[string]int
@@ -227,7 +228,7 @@ func (a *App) readCover() tea.Cmd {
 			msg.err = err
 			return msg
 		}
-		msg.value.wanted = desk.Wanted(snap, ask)
+		msg.value.ask, msg.value.wanted = ask, desk.Wanted(snap, ask)
 		msg.value.Coverage, msg.err = desk.Coverage(ctx, snap, ask)
 		msg.value.specs, msg.value.named = map[cellKey][]int{}, map[string]int{}
 		for i, s := range msg.value.wanted.Specs {

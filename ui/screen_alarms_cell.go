@@ -36,8 +36,12 @@ func (s *coverCell) tell(w *writer, a *App, p *picture) {
 	if s.row.Pipeline != "" {
 		w.field("pipeline", s.row.Pipeline, text.Style{})
 	}
-	if s.cell.Why != "" {
-		w.field("why", s.cell.Why, w.l.strong)
+	why := s.cell.Why
+	if why == "" && s.cell.Cover == alarms.CoverNone {
+		why = a.alarms.cover.value.noneWords(s.rule)
+	}
+	if why != "" {
+		w.field("why", why, w.l.strong)
 	}
 	for _, name := range s.cell.Alarms {
 		words := name
@@ -78,7 +82,7 @@ func writeSpec(w *writer, s *alarms.Spec) {
 	w.field("watches", specMetric(s), w.l.dim)
 	w.field("no data", missingWords(s.Missing), w.l.dim)
 	w.field("severity", s.Severity.String()+", tier "+tierWord(s.Tier), text.Style{})
-	w.field("costs", money(float64(s.Metrics())*alarmUSD)+" a month ("+plural(s.Metrics(), "alarm metric")+")", w.l.dim)
+	w.field("costs", money(float64(s.Metrics())*ops.PriceAlarmMetric)+" a month ("+plural(s.Metrics(), "alarm metric")+")", w.l.dim)
 	if s.Note != "" {
 		w.field("note", s.Note, w.l.ticket)
 	}
@@ -95,7 +99,7 @@ func writeSpec(w *writer, s *alarms.Spec) {
 
 // writeRule writes a rule of the catalogue, where there is no alarm to write.
 func writeRule(w *writer, id string) {
-	r, ok := ruleOf(id)
+	r, ok := alarms.RuleOf(id)
 	if !ok {
 		return
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -138,13 +139,32 @@ func coverTabs(c alarms.Coverage, p *picture) []coverTab {
 		}
 		t.title = k.title
 		for i, rule := range c.Rules {
-			if strings.HasPrefix(rule, k.prefix+".") || slices.ContainsFunc(t.rows, func(row int) bool { return cellAt(&c.Rows[row], i).Cover != alarms.CoverNone }) {
+			if strings.HasPrefix(rule, k.prefix+".") && !mereFinding(rule) || slices.ContainsFunc(t.rows, func(row int) bool { return cellAt(&c.Rows[row], i).Cover != alarms.CoverNone }) {
 				t.rules = append(t.rules, i)
 			}
 		}
 		tabs = append(tabs, *t)
 	}
 	return tabs
+}
+
+// mereFinding reports whether a rule only looks: no alarm can see what it is about.
+func mereFinding(rule string) bool {
+	r, known := alarms.RuleOf(rule)
+	return known && r.Watch == nil
+}
+
+// noneWords say why a rule has no alarm on a resource where the coverage does not.
+func (x *covered) noneWords(rule string) string {
+	r, known := alarms.RuleOf(rule)
+	tier := cmp.Or(x.ask.Settings.Tier, alarms.Essential)
+	switch {
+	case known && r.Watch == nil:
+		return "a finding of kxops: no alarm can see it"
+	case known && !r.Watch.Tier.Within(tier):
+		return "tier " + tierWord(r.Watch.Tier) + ": the set that is asked for is " + string(tier)
+	}
+	return "the rule is not about this resource"
 }
 
 // cellAt is a cell of a row; one that the row lacks does not apply.
@@ -411,6 +431,8 @@ func (s *coverage) cellWords(row *alarms.CoverRow, rule string, cell alarms.Cove
 	}
 	if cell.Why != "" {
 		words = append(words, cell.Why)
+	} else if cell.Cover == alarms.CoverNone {
+		words = append(words, s.data().noneWords(rule))
 	}
 	return strings.Join(words, " · ")
 }

@@ -215,7 +215,7 @@ const maxPlanWords = 3
 func (s *alarmPlan) drawTotals(c *text.Canvas, l light) {
 	p := s.plan()
 	totals := segment{planTotals(p), l.strong, 0}
-	if changeCount(p) == 0 {
+	if p.Writes() == 0 {
 		totals = segment{"nothing to change  " + planTotals(p), l.good, 0}
 	}
 	left := []segment{totals, {planPrice(p), text.Style{}, 0}, {"tier " + string(cmp.Or(p.Tier, alarms.Essential)), l.dim, 2}}
@@ -450,9 +450,9 @@ func (s alarmPlanRows) words(i, col int) string {
 		switch {
 		case x.Spec == nil:
 		case x.Action == alarms.Create:
-			return "+" + money(float64(x.Spec.Metrics())*alarmUSD)
+			return "+" + money(float64(x.Spec.Metrics())*ops.PriceAlarmMetric)
 		case x.Action == alarms.Delete:
-			return "-" + money(float64(x.Spec.Metrics())*alarmUSD)
+			return "-" + money(float64(x.Spec.Metrics())*ops.PriceAlarmMetric)
 		}
 	}
 	return ""
