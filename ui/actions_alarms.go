@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -67,9 +68,17 @@ func (a *App) planMenu() *menu {
 			return a.askTopic("tickets tell: ", func(x *alarms.Ask, t ops.ARN) { x.Settings.Ticket = t })
 		}},
 		menuItem{"adopt others'", onOff(ask.Adopt), asking(func(x *alarms.Ask) { x.Adopt = !ask.Adopt })},
-		menuItem{"delete left-over ones", onOff(ask.Prune), asking(func(x *alarms.Ask) { x.Prune = !ask.Prune })},
+		menuItem{"prune left-overs", onOff(ask.Prune), asking(func(x *alarms.Ask) { x.Prune = !ask.Prune })},
 		menuItem{"loud from the start", onOff(ask.Loud), asking(func(x *alarms.Ask) { x.Loud = !ask.Loud })},
 	)
+	if s, ok := a.top().(*alarmPlan); ok {
+		only := cmp.Or(ask.Pipeline, "all pipelines")
+		if r, ok := s.under(); ok && r.group != "" && ask.Pipeline == "" {
+			m.items = append(m.items, menuItem{"only " + r.group, only, asking(func(x *alarms.Ask) { x.Pipeline = r.group })})
+		} else if ask.Pipeline != "" {
+			m.items = append(m.items, menuItem{"all pipelines", only, asking(func(x *alarms.Ask) { x.Pipeline = "" })})
+		}
+	}
 	return m
 }
 

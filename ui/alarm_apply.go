@@ -326,7 +326,7 @@ func (s *applied) tellProgress(w *writer) {
 	if p.Name != "" {
 		w.field("last", p.Name, text.Style{})
 	}
-	if left, ok := p.ETA.Value(); ok {
+	if left, ok := p.ETA.Value(); ok && p.Done < p.Total {
 		w.field("time left", "about "+ops.Span(left), text.Style{})
 	}
 	w.field("operation", s.x.plan.ID, w.l.dim)

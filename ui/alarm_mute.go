@@ -30,8 +30,11 @@ func (a *App) muteMenu(names []string) *menu {
 	}
 	var rules []string
 	for _, name := range names {
-		_, r := a.alarms.mutedUntil(name, now)
-		rules = append(rules, r...)
+		for _, x := range a.alarms.mutesOf(name, now) {
+			if x.Ours { // what others made is left alone
+				rules = append(rules, x.Name)
+			}
+		}
 	}
 	if slices.Sort(rules); len(rules) > 0 {
 		rules = slices.Compact(rules)
@@ -59,7 +62,7 @@ func (a *App) askMute(names []string, d time.Duration) tea.Cmd {
 	p.accept = func(a *App, reason string) tea.Cmd {
 		reason = strings.TrimSpace(reason)
 		a.ask(newChangeDialog("mute "+alarmsWord(names)+" for "+ops.Span(d.Seconds())+"?", "mute", func(w *writer) {
-			w.para("A mute rule keeps the actions from running: nobody is told. The state is still watched and shown.", text.Style{})
+			w.para("A mute rule keeps the actions from running: nobody is told. The state is still watched and shown. It begins with the next whole minute; an alarm that still rings at its end runs its actions then.", text.Style{})
 			w.blank()
 			w.field("ends by itself", a.now().Add(d).Format("Mon 2 Jan 15:04 MST")+", in "+ops.Span(d.Seconds()), w.l.strong)
 			if reason != "" {

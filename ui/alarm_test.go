@@ -281,7 +281,7 @@ func TestAcknowledgingIsMutingWithAnEnd(t *testing.T) {
 		t.Fatal("it was muted without the right to change")
 	}
 	c.press("U", "y")
-	c.sees("1 alarm muted for 2h", "muted 2h", "muted for 2h more · deploy")
+	c.sees("1 alarm muted for 2h", "muted 2h", "muted 2h · deploy")
 	c.press("esc") // the overview's badge
 	c.sees("muted 2h clic")
 	c.press("a", "S", "5")

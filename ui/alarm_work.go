@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -361,32 +362,30 @@ func (msg mutesReadMsg) tell(a *App) tea.Cmd {
 	return nil
 }
 
-// mutesOf are the mute rules that keep an alarm silent now.
+// mutesOf are the mute rules that keep an alarm silent now, or from the next minute on:
+// CloudWatch begins on a whole minute.
 func (w *alarmWork) mutesOf(alarm string, now time.Time) []alarms.Mute {
 	var out []alarms.Mute
 	for _, m := range w.muting[alarm] {
-		if !m.From.After(now) && m.Until.After(now) {
+		endless := m.Until.IsZero() && m.State == "active" // a recurring rule does not say when its window ends
+		if endless || m.Until.After(now) && !m.From.After(now.Add(time.Minute)) {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// mutedUntil is when the mute rules of an alarm end: the last one, if there are several.
-func (w *alarmWork) mutedUntil(alarm string, now time.Time) (until time.Time, rules []string) {
-	for _, m := range w.mutesOf(alarm, now) {
-		rules = append(rules, m.Name)
-		if m.Until.After(until) {
-			until = m.Until
-		}
+// muted says that an alarm is muted and for how long; "" where it is not.
+func (w *alarmWork) muted(alarm string, now time.Time) string {
+	mutes := w.mutesOf(alarm, now)
+	if len(mutes) == 0 {
+		return ""
 	}
-	return until, rules
-}
-
-// muted is when the last mute rule of an alarm ends.
-func (w *alarmWork) muted(alarm string, now time.Time) time.Time {
-	until, _ := w.mutedUntil(alarm, now)
-	return until
+	last := slices.MaxFunc(mutes, func(a, b alarms.Mute) int { return a.Until.Compare(b.Until) })
+	if last.Until.IsZero() {
+		return "muted"
+	}
+	return "muted " + ops.Span(last.Until.Sub(now).Seconds())
 }
 
 // mutedMsg says what became of muting or unmuting.

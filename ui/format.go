@@ -191,8 +191,8 @@ func alarmText(v *alarms.Verdict, l light) string {
 	}
 	now := l.now
 	if l.muted != nil {
-		if until := l.muted(v.Alarms[0].Name, now); !until.IsZero() {
-			return "muted " + ops.Span(until.Sub(now).Seconds()) + " " + v.Alarms[0].Name
+		if words := l.muted(v.Alarms[0].Name, now); words != "" {
+			return words + " " + v.Alarms[0].Name
 		}
 	}
 	switch first := v.Alarms[0]; first.State {

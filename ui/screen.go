@@ -31,8 +31,8 @@ type light struct {
 	now   time.Time
 	ascii bool
 	keys  *keymap
-	muted func(alarm string, now time.Time) time.Time // when a mute rule ends; zero: not muted
-	demo  bool                                        // operations end with the console: there is nothing to resume
+	muted func(alarm string, now time.Time) string // "muted 2h", "" where it is not
+	demo  bool                                     // operations end with the console: there is nothing to resume
 }
 
 // lister is a screen that is a list: it can be filtered, sorted and marked.

@@ -152,8 +152,9 @@ func (s *alarmList) drawStrip(c *text.Canvas, l light) {
 	c.End()
 	words := []string{alarmWord(x.State) + " for " + age(x.Since, l.now), "rings at " + ringsWhen(x)}
 	look := l.dim
-	for _, m := range s.a.alarms.mutesOf(x.Name, l.now) {
-		words, look = append(nonEmpty("muted for "+ops.Span(m.Until.Sub(l.now).Seconds())+" more", m.Reason), words...), l.ticket
+	if muted := s.a.alarms.muted(x.Name, l.now); muted != "" {
+		why := s.a.alarms.mutesOf(x.Name, l.now)[0].Reason
+		words, look = append(nonEmpty(muted, why), words...), l.ticket
 	}
 	if p := s.a.alarms.mutes.problem; p != nil {
 		words, look = append([]string{"what is muted could not be read: " + p.What}, words...), l.ticket
@@ -197,10 +198,10 @@ func (s *alarmList) cell(row, col int) string {
 	case alEval:
 		return a.Evaluation
 	case alActions:
-		until, _ := s.a.alarms.mutedUntil(a.Name, s.l.now)
+		muted := s.a.alarms.muted(a.Name, s.l.now)
 		switch {
-		case !until.IsZero():
-			return "muted " + ops.Span(until.Sub(s.l.now).Seconds())
+		case muted != "":
+			return muted
 		case !a.Enabled:
 			return "switched off"
 		case a.Actions == 0:

@@ -50,8 +50,8 @@ func (s *coverCell) tell(w *writer, a *App, p *picture) {
 				words += ": " + alarmWord(x.State) + ", rings at " + ringsWhen(x) + ", " + x.Evaluation
 			}
 		}
-		if until, _ := a.alarms.mutedUntil(name, w.l.now); !until.IsZero() {
-			words += ", muted for " + ops.Span(until.Sub(w.l.now).Seconds()) + " more"
+		if muted := a.alarms.muted(name, w.l.now); muted != "" {
+			words += ", " + muted
 		}
 		w.field("alarm", words, text.Style{})
 	}

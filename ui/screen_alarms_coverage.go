@@ -126,10 +126,8 @@ func coverTabs(c alarms.Coverage, p *picture) []coverTab {
 			t = &coverTab{prefix: kind}
 			of[kind] = t
 		}
-		for _, to := range []*coverTab{&all, t} {
-			to.rows = append(to.rows, i)
-			to.missing += r.Missing
-		}
+		t.rows = append(t.rows, i)
+		t.missing += r.Missing
 	}
 	tabs := []coverTab{all}
 	for _, k := range kindTabs {
@@ -143,6 +141,8 @@ func coverTabs(c alarms.Coverage, p *picture) []coverTab {
 				t.rules = append(t.rules, i)
 			}
 		}
+		tabs[0].rows = append(tabs[0].rows, t.rows...) // in the order of the flow
+		tabs[0].missing += t.missing
 		tabs = append(tabs, *t)
 	}
 	return tabs
@@ -407,7 +407,7 @@ func (s *coverage) drawStrip(c *text.Canvas, l light) {
 	c.Space(2)
 	c.Text(ruleTitle(rule), l.strong)
 	c.End()
-	_, word, look := coverLook(l, cell)
+	_, word, look := coverLook(l, s.shown(cell))
 	c.Text(word, look)
 	c.Space(2)
 	c.Text(s.cellWords(row, rule, cell), l.dim)
@@ -423,8 +423,11 @@ func (s *coverage) cellWords(row *alarms.CoverRow, rule string, cell alarms.Cove
 	if cell.State != "" {
 		words = append(words, alarmWord(cell.State))
 	}
-	if until, _ := s.mutedOf(cell); !until.IsZero() {
-		words = append(words, "muted for "+ops.Span(until.Sub(s.l.now).Seconds())+" more")
+	for _, name := range cell.Alarms {
+		if muted := s.a.alarms.muted(name, s.l.now); muted != "" {
+			words = append(words, muted)
+			break
+		}
 	}
 	for _, i := range s.data().specs[cellKey{row.Resource, rule}] {
 		words = append(words, specLine(&s.data().wanted.Specs[i]))
@@ -437,13 +440,18 @@ func (s *coverage) cellWords(row *alarms.CoverRow, rule string, cell alarms.Cove
 	return strings.Join(words, " · ")
 }
 
-func (s *coverage) mutedOf(cell alarms.CoverCell) (until time.Time, rules []string) {
+// shown is a cell as it is drawn: one whose alarms are all muted says so.
+func (s *coverage) shown(cell alarms.CoverCell) alarms.CoverCell {
+	if len(cell.Alarms) == 0 || cell.Cover != alarms.CoverOurs && cell.Cover != alarms.CoverForeign {
+		return cell
+	}
 	for _, name := range cell.Alarms {
-		if end, r := s.a.alarms.mutedUntil(name, s.l.now); end.After(until) {
-			until, rules = end, r
+		if s.a.alarms.muted(name, s.l.now) == "" {
+			return cell
 		}
 	}
-	return until, rules
+	cell.Cover = alarms.CoverMuted
+	return cell
 }
 
 func (s *coverage) drawLegend(c *text.Canvas, lines int, l light) {
@@ -569,7 +577,7 @@ func (s coverRows) drawCells(c *text.Canvas, i, width int) {
 	}
 	here := i == s.table.Row()
 	for at := from; at < min(from+room, len(rules)); at++ {
-		sign, _, look := coverLook(s.l, cellAt(r, rules[at]))
+		sign, _, look := coverLook(s.l, s.shown(cellAt(r, rules[at])))
 		if here && at == min(s.col, len(rules)-1) {
 			look = s.l.inverse
 		}

@@ -229,7 +229,9 @@ func (s *alarmPlan) drawTotals(c *text.Canvas, l light) {
 		right = append(right, segment{"read " + age(s.a.alarms.plan.at, l.now) + " ago", l.dim, 3})
 	}
 	drawSegments(c, left, right)
-	drawSegments(c, []segment{{topicWords(p), topicLook(p, l), 0}}, nil)
+	if p.Page != "" || p.Ticket != "" || len(p.Warnings) == 0 { // without a topic a warning says so
+		drawSegments(c, []segment{{topicWords(p), topicLook(p, l), 0}}, nil)
+	}
 	words := planWords(p)
 	for i, x := range words {
 		if i == maxPlanWords-1 && len(words) > maxPlanWords {
