@@ -18,6 +18,7 @@ import (
 	"kxops/ops/journal"
 	"kxops/ops/survey"
 	"kxops/ui"
+	"kxops/ui/config"
 )
 
 // console opens the console on the AWS account. Where there is no terminal that
@@ -74,6 +75,7 @@ func (s *session) show(ctx context.Context, b *backend, demo string) error {
 	if err != nil {
 		return err
 	}
+	b.configuration, b.reason = s.configuration, s.reason
 	return ui.Run(ctx, ui.Options{
 		Backend: b,
 		Judge:   alarms.Judge,
@@ -97,6 +99,9 @@ type backend struct {
 	clock  func() time.Time
 	region string // where to open the first account, unless there is one already
 	fixed  bool   // there are no profiles to switch to: the demo
+
+	configuration func() (config.Config, error) // what the file says about the alarms
+	reason        string                        // why the session was opened, for the journal
 
 	records string // the journal's directory, "" for the person's own
 
