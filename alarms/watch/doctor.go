@@ -239,7 +239,7 @@ func (v *visit) silent(p patient) {
 		}
 	}
 	fix := "add an action to it where it is made; PutMetricAlarm replaces the whole alarm"
-	if strings.HasPrefix(p.name, "kxops/") {
+	if strings.HasPrefix(p.name, Prefix) {
 		fix = "kxops --access change alarms apply --topic NAME"
 	}
 	v.add(p.name, alarms.Ailment{Kind: noAction, What: "it has no action for ALARM, and no composite alarm that has one looks at it: nobody is told", Fix: fix, Severity: alarms.Ticket})
@@ -438,6 +438,7 @@ func (v *visit) watching(p patient, seen seriesSeen, gone func(series) string) {
 		}
 	case len(absent) == len(p.series) && (v.stuck(p) || p.state == types.StateValueAlarm && p.missing == alarms.MissingIsBad):
 		v.add(p.name, alarms.Ailment{Kind: noMetric, What: "the metric " + few(absent) + " does not exist: " + newestMetrics, Fix: fix, Severity: alarms.Ticket})
+	case strings.HasPrefix(p.name, Prefix) && !v.stuck(p): // the catalogue's names are right: nothing has happened
 	default:
 		// Many metrics are there only when something went wrong: a hint, not an ailment.
 		v.add(p.name, alarms.Ailment{Kind: noMetric, What: "a metric that it watches has had no data for 14 days: nothing has happened, or the name or a dimension is wrong", Fix: fix, Severity: alarms.Info})
@@ -448,7 +449,7 @@ func (v *visit) watching(p patient, seen seriesSeen, gone func(series) string) {
 }
 
 func goneFix(p patient) string {
-	if strings.HasPrefix(p.name, "kxops/") {
+	if strings.HasPrefix(p.name, Prefix) {
 		return "kxops --access change alarms apply --prune"
 	}
 	return "aws cloudwatch delete-alarms --alarm-names " + theNames

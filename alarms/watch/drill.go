@@ -59,7 +59,7 @@ func (d *Desk) Drill(ctx context.Context, alarm string, say func(string)) (alarm
 	if err := mayDrill(a, above, mutes); err != nil {
 		return out, err
 	}
-	d.announce(ctx, a, above, say)
+	deserted := d.announce(ctx, a, above, say)
 	before, err := d.actionRows(ctx, alarm)
 	if err != nil {
 		return out, fmt.Errorf("without the history a drill proves nothing: %w", err)
@@ -71,6 +71,9 @@ func (d *Desk) Drill(ctx context.Context, alarm string, say func(string)) (alarm
 	began := time.Now()
 	err = d.drill(ctx, a, e.ID, before, &out, say)
 	out.Took = time.Since(began).Seconds()
+	if len(deserted) > 0 {
+		out.Note = strings.TrimPrefix(out.Note+"; nobody listens to "+strings.Join(deserted, ", ")+": SNS takes the message, and no person gets it", "; ")
+	}
 	return out, errors.Join(err, d.end(e, err != nil && len(out.Actions) > 0, err))
 }
 
@@ -113,14 +116,22 @@ func untilWord(t time.Time) string {
 }
 
 // announce says what will happen, as far as it can be known.
-func (d *Desk) announce(ctx context.Context, a patient, above []patient, say func(string)) {
+// deserted are the topics that nobody listens to: SNS takes their messages all the same.
+func (d *Desk) announce(ctx context.Context, a patient, above []patient, say func(string)) (deserted []string) {
 	for _, topic := range a.onAlarm {
 		subs, err := d.subscribers(ctx, topic)
 		if err != nil {
 			say(fmt.Sprintf("%s gets a message; its subscribers could not be listed: %s", topic.Name(), d.o.Explain(err).What))
 			continue
 		}
-		say(fmt.Sprintf("%s gets a message for ALARM: %d confirmed subscribers", topic.Name(), len(subs.confirmed)))
+		word := "subscribers"
+		if len(subs.confirmed) == 1 {
+			word = "subscriber"
+		}
+		say(fmt.Sprintf("%s gets a message for ALARM: %d confirmed %s", topic.Name(), len(subs.confirmed), word))
+		if len(subs.confirmed) == 0 {
+			deserted = append(deserted, topic.Name())
+		}
 	}
 	if back := a.actionsFor(a.state); len(back) > 0 {
 		say(fmt.Sprintf("when it is set back to %s, its %d actions for that run too", a.state, len(back)))
@@ -128,6 +139,7 @@ func (d *Desk) announce(ctx context.Context, a patient, above []patient, say fun
 	for _, c := range above {
 		say("the composite alarm " + c.name + " looks at it, and may go to ALARM with its own actions")
 	}
+	return deserted
 }
 
 // drill does it. From the first write on the state is set back, whatever happens,

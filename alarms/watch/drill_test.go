@@ -86,6 +86,18 @@ func TestDrillReachesTheListener(t *testing.T) {
 	}
 }
 
+// TestDrillSaysThatNobodyListens: SNS takes the message, and that is not enough.
+func TestDrillSaysThatNobodyListens(t *testing.T) {
+	p := at(t, "")
+	p.put(t, errorsAlarm("checkout", p.page))
+	p.judged(t)
+	got, err := p.desk.Drill(t.Context(), "checkout", nil)
+	must(t, err)
+	if !got.Actions[0].Delivered || !strings.Contains(got.Note, "nobody listens to oncall") {
+		t.Fatalf("%+v", got)
+	}
+}
+
 func TestDrillSaysWhatFailed(t *testing.T) {
 	p := at(t, "")
 	good, sealed := p.heard(t, "good"), p.heard(t, "sealed")

@@ -53,15 +53,13 @@ func isMissing(err error) bool {
 }
 
 var drillCases = []oneCase{
-	{name: "runs the actions of the state", service: "CloudWatch", operation: "SetAlarmState", run: func(x *run) {
-		topic := x.topic()
-		name := x.alarmOn(topic)
+	{name: "sets the state and its reason", service: "CloudWatch", operation: "SetAlarmState", run: func(x *run) {
+		name := x.alarmOn(x.topic())
 		_, err := x.watch.SetAlarmState(x.ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: types.StateValueAlarm, StateReason: aws.String("drill")})
 		x.must("SetAlarmState", err)
-		x.until("the action is in the history", func() (bool, error) {
-			out, err := x.set.watch.DescribeAlarmHistory(x.ctx, &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: types.HistoryItemTypeAction})
-			return err == nil && len(out.AlarmHistoryItems) > 0 && strings.Contains(aws.ToString(out.AlarmHistoryItems[0].HistorySummary), topic), err
-		})
+		a := x.described(name)
+		equal(x, "state", a.StateValue, types.StateValueAlarm)
+		equal(x, "reason", aws.ToString(a.StateReason), "drill")
 	}},
 	{name: "a missing alarm is not found", service: "CloudWatch", operation: "SetAlarmState", run: func(x *run) {
 		_, err := x.watch.SetAlarmState(x.ctx, &cloudwatch.SetAlarmStateInput{AlarmName: aws.String(x.name("none")), StateValue: types.StateValueAlarm, StateReason: aws.String("drill")})
@@ -70,20 +68,29 @@ var drillCases = []oneCase{
 		}
 	}},
 	{name: "gives the actions, newest first", service: "CloudWatch", operation: "DescribeAlarmHistory", run: func(x *run) {
-		name := x.alarmOn(x.topic())
+		topic := x.topic()
+		name := x.alarmOn(topic)
 		for _, s := range []types.StateValue{types.StateValueAlarm, types.StateValueOk, types.StateValueAlarm} {
 			_, err := x.set.watch.SetAlarmState(x.ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: s, StateReason: aws.String("drill")})
 			x.must("SetAlarmState", err)
 		}
+		in := &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: types.HistoryItemTypeAction,
+			AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}, ScanBy: types.ScanByTimestampDescending, MaxRecords: aws.Int32(100)}
+		_, err := x.watch.DescribeAlarmHistory(x.within(5*time.Second), in)
+		x.must("DescribeAlarmHistory", err)
 		x.until("two actions", func() (bool, error) {
-			out, err := x.watch.DescribeAlarmHistory(x.ctx, &cloudwatch.DescribeAlarmHistoryInput{AlarmName: &name, HistoryItemType: types.HistoryItemTypeAction,
-				AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}, ScanBy: types.ScanByTimestampDescending, MaxRecords: aws.Int32(100)})
+			out, err := x.watch.DescribeAlarmHistory(x.ctx, in)
 			if err != nil || len(out.AlarmHistoryItems) < 2 {
 				return false, err
 			}
 			equal(x, "items", len(out.AlarmHistoryItems), 2)
 			if out.AlarmHistoryItems[0].Timestamp.Before(*out.AlarmHistoryItems[1].Timestamp) {
 				x.errorf("the oldest is first")
+			}
+			for _, item := range out.AlarmHistoryItems {
+				if !strings.HasPrefix(aws.ToString(item.HistorySummary), "Successfully executed action "+topic) {
+					x.errorf("the summary is %q", aws.ToString(item.HistorySummary))
+				}
 			}
 			return true, nil
 		})

@@ -78,6 +78,12 @@ var emulators = map[string]emulator{
 		"CloudWatch PutMetricAlarm: tags count on create only":                                 "takes tags on an update",
 		"CloudWatch PutMetricAlarm: refuses M over N":                                          "does not compare M and N",
 		"CloudWatch ListTagsForResource: a missing alarm has no tags":                          "answers no tags for an alarm that is not there",
+		"CloudWatch PutAlarmMuteRule: takes a rule with at()":                                  noMutes,
+		"CloudWatch GetAlarmMuteRule: says what a rule mutes":                                  noMutes,
+		"CloudWatch GetAlarmMuteRule: a missing rule is not found":                             noMutes,
+		"CloudWatch ListAlarmMuteRules: lists the rules":                                       noMutes,
+		"CloudWatch DeleteAlarmMuteRule: deletes a rule":                                       noMutes,
+		"CloudWatch DescribeAlarmHistory: gives the actions, newest first":                     "does not know the operation",
 	}},
 	"ministack": {protocol: "json", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                 noNextToken,
@@ -95,6 +101,12 @@ var emulators = map[string]emulator{
 		"CloudWatch PutMetricAlarm: keeps a math alarm":                                  "drops the queries of a math alarm",
 		"CloudWatch PutMetricAlarm: refuses M over N":                                    "does not compare M and N",
 		"CloudWatch ListTagsForResource: a missing alarm has no tags":                    "answers the code ResourceNotFound",
+		"CloudWatch PutAlarmMuteRule: takes a rule with at()":                            noMutes,
+		"CloudWatch GetAlarmMuteRule: says what a rule mutes":                            noMutes,
+		"CloudWatch GetAlarmMuteRule: a missing rule is not found":                       noMutes,
+		"CloudWatch ListAlarmMuteRules: lists the rules":                                 noMutes,
+		"CloudWatch DeleteAlarmMuteRule: deletes a rule":                                 noMutes,
+		"CloudWatch DescribeAlarmHistory: gives the actions, newest first":               "runs no actions",
 		"Resource Groups Tagging API GetResources: finds alarms by tag":                  "does not know the tags of alarms",
 	}},
 }
@@ -103,6 +115,7 @@ const (
 	noNextToken = "answers HasMoreStreams without the NextToken that AWS sends with it"
 	noChannels  = "does not know the operation, which is of 2026"
 	noMoves     = "has no message move tasks"
+	noMutes     = "does not know mute rules, which are of 2026"
 
 	onePageOfSources = "ignores MaxResults: one page with all sources"
 )
