@@ -148,24 +148,24 @@ func (p *printer) rules(rules []alarms.Rule, whole bool) {
 			watched++
 		}
 	}
-	p.line(fmt.Sprintf("catalogue %d · %s, %s; the others are findings", alarms.Catalogue, countOf(len(rules), "rule"), countOf(watched, "alarm")))
-	p.b.WriteByte('\n')
 	if whole {
 		for _, r := range rules {
 			p.rule(r)
 		}
 		return
 	}
-	var rows [][]string
+	p.line(fmt.Sprintf("catalogue %d · %s, %s; the others are findings", alarms.Catalogue, countOf(len(rules), "rule"), countOf(watched, "alarm")))
+	p.b.WriteByte('\n')
+	const columns = "%-21s %-3s %-8s "
+	p.line(p.paint("2", fmt.Sprintf(columns, "RULE", "SET", "SEVERITY")+"ALARMS WHEN, OR FINDS"))
 	for _, r := range rules {
-		row := []string{r.ID, "-", r.Severity.String(), r.Title}
+		tier, what := "-", r.Title
 		if w := r.Watch; w != nil {
-			row[1], row[3] = string(w.Tier), w.Metric+" "+sign(w.Comparison)+" "+w.Formula
+			tier, what = string(w.Tier), w.Metric+" "+sign(w.Comparison)+" "+w.Formula
 		}
-		rows = append(rows, row)
+		p.folded(fmt.Sprintf(columns, r.ID, tier, r.Severity), oneLine(what))
 	}
-	p.aligned([]string{"RULE", "SET", "SEVERITY", "ALARMS WHEN, OR FINDS"}, rows)
-	p.line("set E: data is being lost or will be · R: earlier and more exact · F: capacity and hygiene · O: only where an override asks for it")
+	p.folded("", "set E: data is being lost or will be · R: earlier and more exact · F: capacity and hygiene · O: only where an override asks for it")
 }
 
 // rule tells one rule whole.
