@@ -24,6 +24,8 @@ var alarmsCommands = []func(*session) *cobra.Command{
 	newAlarmsDoctor,
 	newAlarmsDrill,
 	newAlarmsMute,
+	newAlarmsBacktest,
+	newAlarmsExport,
 	newAlarmsRm,
 	newAlarmsRules,
 }
@@ -43,7 +45,7 @@ deleted. Somebody else's alarm that does the same counts.
 What changes something is a plan first: printed whole, asked about, then applied. It
 needs --access change; --dry-run stops after the plan, --yes does not ask.`,
 		Example: `  kxops alarms coverage
-  kxops alarms plan
+  kxops alarms plan --backtest 7d
   kxops --access change alarms apply --topic oncall
   kxops alarms doctor`,
 		Args: noSuchCommand,
@@ -162,7 +164,7 @@ func topicFlag(name, value string) error {
 }
 
 // wish is what is wanted, by the flags over the configuration.
-func (r *rounds) wish(f scopeFlags) (alarms.Ask, error) {
+func (r *rounds) wish(ctx context.Context, f scopeFlags) (alarms.Ask, error) {
 	out := alarms.Ask{Pipeline: f.pipeline, Rules: f.rules, Resources: f.resources, Reason: r.reason}
 	if err := r.known(f); err != nil {
 		return out, err
@@ -172,6 +174,13 @@ func (r *rounds) wish(f scopeFlags) (alarms.Ask, error) {
 		return out, err
 	}
 	out.Settings, err = alarmSettings(c, r.account.set.Name, r.snapshot, config.Alarms{Tier: alarms.Tier(f.tier.value), Page: f.topic, Ticket: f.ticket})
+	if err != nil || f.gone {
+		return out, err
+	}
+	kept, err := keepTopics(ctx, r.desk, &out.Settings)
+	if kept {
+		r.say("no topic is named: the alarms tell " + out.Settings.Page.Name() + ", as ours here do already")
+	}
 	return out, err
 }
 

@@ -100,7 +100,7 @@ func (s *session) alarmsApply(ctx context.Context, f applyFlags) error {
 	if err := firstError(r.mayChange(), r.look(ctx)); err != nil {
 		return err
 	}
-	ask, err := r.wish(f.scope)
+	ask, err := r.wish(ctx, f.scope)
 	if err != nil {
 		return err
 	}
@@ -378,7 +378,7 @@ func (s *session) alarmsRm(ctx context.Context, scope scopeFlags, verbose bool) 
 	if err := firstError(r.mayChange(), r.look(ctx)); err != nil {
 		return err
 	}
-	ask, err := r.wish(scope)
+	ask, err := r.wish(ctx, scope)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ func (c *consoleAlarms) Ask(ctx context.Context, s ops.Snapshot) (alarms.Ask, er
 	if ask.Settings, err = alarmSettings(conf, c.a.set.Name, s, config.Alarms{}); err != nil {
 		return ask, err
 	}
+	if _, err := keepTopics(ctx, c.Desk, &ask.Settings); err != nil {
+		return ask, err
+	}
 	if tags, err := c.ReadTags(ctx, taggable(s)); err == nil { // else the plan reads them itself and says what is missing
 		ask.Settings.Tags = tags
 	}

@@ -43,7 +43,7 @@ func (s *session) alarmsCoverage(ctx context.Context, scope scopeFlags, missing 
 	if err != nil {
 		return err
 	}
-	ask, err := r.wish(scope)
+	ask, err := r.wish(ctx, scope)
 	if err != nil {
 		return err
 	}

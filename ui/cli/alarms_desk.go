@@ -80,3 +80,14 @@ func partition(id ops.Identity) string {
 	}
 	return "aws"
 }
+
+// keepTopics takes the topics that our alarms tell already where none is named, and
+// reports whether it did: to say nothing must not take them away.
+func keepTopics(ctx context.Context, d *watch.Desk, set *alarms.Settings) (bool, error) {
+	if set.Page != "" || set.Ticket != "" {
+		return false, nil
+	}
+	var err error
+	set.Page, set.Ticket, err = d.Hearers(ctx)
+	return set.Page != "", err
+}

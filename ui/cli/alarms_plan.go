@@ -4,11 +4,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"kxops/alarms"
+	"kxops/ops"
 )
+
+// doubtUSD is the most that a backtest may cost without being asked about.
+const doubtUSD = 0.10
 
 // makeFlags say what becomes of alarms that are not as they should be.
 type makeFlags struct {
@@ -52,6 +57,7 @@ func newAlarmsPlan(s *session) *cobra.Command {
 	var make makeFlags
 	var out string
 	var detailed bool
+	var over spanFlag
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "What would be created, changed and deleted, with each threshold's formula",
@@ -61,21 +67,22 @@ one line for each alarm, grouped by pipeline:
   + create   ~ change   - delete   < take over   o orphan (its resource or rule is gone)
   = as it should be, and c covered by an alarm of others, show with -v
 
-It only reads.
+It only reads. --backtest tries each new alarm on the past first and says how often it
+would have fired; what that costs is said before.
 
 ` + planExitCodes,
 		Example: `  kxops alarms plan
-  kxops alarms plan --tier R --pipeline orders
+  kxops alarms plan --tier R --pipeline orders --backtest 7d
   kxops alarms plan --plan-out alarms.plan`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("plan-out") && out == "" {
 				return wrongUsage("--plan-out needs the name of a file")
 			}
-			if err := firstError(scope.check(c), make.check()); err != nil {
+			if err := firstError(scope.check(c), make.check(), checkOver(over)); err != nil {
 				return err
 			}
-			return s.alarmsPlan(c.Context(), scope, make, out, detailed)
+			return s.alarmsPlan(c.Context(), scope, make, out, detailed, time.Duration(over))
 		},
 	}
 	scope.register(c)
@@ -83,15 +90,22 @@ It only reads.
 	make.register(c)
 	c.Flags().StringVar(&out, "plan-out", "", "write the plan into this new file: `kxops alarms apply --plan` applies exactly that")
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 10 when there is something to do")
+	c.Flags().Var(&over, "backtest", "try each new alarm on so much of the past, such as 7d")
 	return c
 }
 
-func (s *session) alarmsPlan(ctx context.Context, scope scopeFlags, make makeFlags, out string, detailed bool) error {
+func (s *session) alarmsPlan(ctx context.Context, scope scopeFlags, make makeFlags, out string, detailed bool, over time.Duration) error {
 	r, plan, err := s.plannedAlarms(ctx, scope, make.into)
 	if err != nil {
 		return err
 	}
 	shown := alarmPlan{plan: plan, verbose: make.verbose}
+	if over > 0 {
+		if shown.trials, err = r.trialsOf(ctx, plan, over); err != nil {
+			return err
+		}
+		shown.over = ops.Span(over.Seconds())
+	}
 	if err := r.printAlarmPlan(shown, false); err != nil {
 		return err
 	}
@@ -116,7 +130,7 @@ func (s *session) plannedAlarms(ctx context.Context, scope scopeFlags, more func
 	if err != nil {
 		return nil, alarms.Plan{}, err
 	}
-	ask, err := r.wish(scope)
+	ask, err := r.wish(ctx, scope)
 	if err != nil {
 		return nil, alarms.Plan{}, err
 	}

@@ -191,3 +191,17 @@ func putAlarm(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	ts.Check(err)
 }
+
+// Both topics of our alarms stay when a later command names none, and only a
+// person takes them away.
+func TestTopicsStay(t *testing.T) {
+	w := newTown(t, "incident", "")
+	w.kxops(0, "--access change --yes alarms apply --rule dlq.* --topic oncall --ticket-topic later --make-topic")
+	out, talk := w.kxops(0, "alarms drift --check --rule dlq.*")
+	if !strings.Contains(out, "no drift") || !strings.Contains(out, "page -> oncall · ticket -> later") || !strings.Contains(talk, "tell oncall") {
+		t.Errorf("%s%s", out, talk)
+	}
+	if out, _ = w.kxops(10, "alarms drift --check --rule dlq.* --topic later"); !strings.Contains(out, "oncall -> ") {
+		t.Errorf("another topic is no drift:\n%s", out)
+	}
+}
