@@ -63,7 +63,38 @@ func (d *Desk) Coverage(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (al
 		return alarms.Coverage{}, err
 	}
 	p := alarms.Plan{Partial: c.unread}
-	return newDraft(s, ask, existing, &p).coverage(c), nil
+	out := newDraft(s, ask, existing, &p).coverage(c)
+	mutes, err := d.Mutes(ctx)
+	if problem := ops.AsProblem(err); problem != nil && problem.Fault != ops.FaultUnsupported {
+		out.Partial = append(out.Partial, "what is muted: "+problem.What)
+	}
+	muted(out, mutes)
+	return out, ctx.Err()
+}
+
+// muted marks the cells all of whose alarms are muted now: nobody hears them.
+func muted(c alarms.Coverage, mutes []alarms.Mute) {
+	by := map[string]string{}
+	for _, m := range mutes {
+		if m.State != "active" {
+			continue
+		}
+		for _, name := range m.Alarms {
+			by[name] = m.Name
+		}
+	}
+	for _, row := range c.Rows {
+		for i := range row.Cells {
+			cell := &row.Cells[i]
+			silent := len(cell.Alarms) > 0 && (cell.Cover == alarms.CoverOurs || cell.Cover == alarms.CoverForeign)
+			for _, name := range cell.Alarms {
+				silent = silent && by[name] != ""
+			}
+			if silent {
+				cell.Cover, cell.Why = alarms.CoverMuted, "muted by "+by[cell.Alarms[0]]
+			}
+		}
+	}
 }
 
 func (b *draft) coverage(c catalogue) alarms.Coverage {

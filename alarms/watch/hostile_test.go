@@ -252,3 +252,73 @@ func TestOnlyWhatWasAskedFor(t *testing.T) {
 	_, err = p.desk.Plan(t.Context(), wrong, p.ask())
 	isRefused(t, err, "us-east-1")
 }
+
+// TestSilenceStaysBad: when the last reader dies its metric goes too, and the
+// catalogue would soften the alarm in the middle of the incident.
+func TestSilenceStaysBad(t *testing.T) {
+	p := at(t, "")
+	s := spec(queue("orders"))
+	s.Rule, s.Name = "kds.loss", "kxops/kds.loss/orders"
+	s.Missing = alarms.MissingIsGood
+	p.apply(t, p.plan(t, p.look(), p.ask(), wants(s)))
+	s.Missing = alarms.MissingIsBad
+	plan := p.plan(t, p.look(), p.ask(), wants(s))
+	count(t, plan, map[alarms.Action]int{alarms.Update: 1})
+	p.apply(t, plan)
+	s.Missing = alarms.MissingIsGood
+	count(t, p.plan(t, p.look(), p.ask(), wants(s)), map[alarms.Action]int{alarms.Keep: 1})
+}
+
+// TestRingingAlarmIsNotPruned: a rule may have stopped applying because of what it
+// warns of, such as a reader that was not seen for an hour.
+func TestRingingAlarmIsNotPruned(t *testing.T) {
+	p := at(t, "")
+	q := queue("orders")
+	p.apply(t, p.plan(t, p.look(q), p.ask(), wants(spec(q))))
+	skipped := catalogue{wanted: alarms.Wanted{Skipped: []alarms.Skipped{{Rule: spec(q).Rule, Resource: q.ARN, Why: "nobody polls it"}}}}
+	prune := p.ask()
+	prune.Prune = true
+	count(t, p.plan(t, p.look(q), prune, skipped), map[alarms.Action]int{alarms.Delete: 1})
+	_, err := p.cw.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: aws.String(spec(q).Name), StateValue: types.StateValueAlarm, StateReason: aws.String("test")})
+	must(t, err)
+	count(t, p.plan(t, p.look(q), prune, skipped), map[alarms.Action]int{alarms.Orphan: 1})
+	// What could not be worked out is kept, whatever its state.
+	skipped.wanted.Skipped[0].Unknown = true
+	count(t, p.plan(t, p.look(q), prune, skipped), map[alarms.Action]int{alarms.Keep: 1})
+}
+
+// TestOneNameForTwo: one alarm would overwrite the other with every application.
+func TestOneNameForTwo(t *testing.T) {
+	p := at(t, "")
+	a, b := spec(queue("orders")), spec(queue("refunds"))
+	b.Name = a.Name
+	plan := p.plan(t, p.look(), p.ask(), wants(a, b))
+	count(t, plan, map[alarms.Action]int{alarms.Create: 1})
+	if len(plan.Skipped) != 1 || !plan.Skipped[0].Unknown {
+		t.Errorf("%+v", plan.Skipped)
+	}
+}
+
+func TestMutedAlarmsCoverNothing(t *testing.T) {
+	p := at(t, "incident")
+	s := p.survey(t)
+	ask := p.ask()
+	ask.Rules = []string{"sqs.loss"}
+	plan, err := p.desk.Plan(t.Context(), s, ask)
+	must(t, err)
+	p.apply(t, plan)
+	_, err = p.desk.Mute(t.Context(), []string{plan.Items[0].Name}, time.Hour, "deployment")
+	must(t, err)
+	p.Advance(2 * time.Minute)
+	c, err := p.desk.Coverage(t.Context(), s, ask)
+	must(t, err)
+	got := map[alarms.Cover]int{}
+	for _, row := range c.Rows {
+		for _, cell := range row.Cells {
+			got[cell.Cover]++
+		}
+	}
+	if got[alarms.CoverMuted] != 1 || got[alarms.CoverOurs] != plan.Count(alarms.Create)-1 {
+		t.Errorf("%v of %d", got, len(plan.Items))
+	}
+}

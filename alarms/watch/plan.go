@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"kxops/alarms"
 	"kxops/ops"
@@ -348,11 +349,24 @@ func thresholdText(in *cloudwatch.PutMetricAlarmInput) string {
 // compare plans an alarm that is ours.
 func (b *draft) compare(s alarms.Spec, there *Alarm) error {
 	b.used[there] = true
+	s = steadfast(s, there)
 	it := alarms.Item{Action: alarms.Keep, Name: there.Name(), Spec: &s, Changes: changes(there, s, b.to), Actions: b.to.of(s)}
 	if len(it.Changes) > 0 {
 		it.Action = alarms.Update
 	}
 	return b.addSeen(it, there)
+}
+
+// steadfast keeps a rule's own word about missing data once the alarm has it. The
+// catalogue softens it where the metric was not seen lately; but when the last
+// reader dies the metric goes too, and the alarm must not be told in the middle of
+// an incident that silence is good.
+func steadfast(s alarms.Spec, there *Alarm) alarms.Spec {
+	r, ok := alarms.RuleOf(s.Rule)
+	if ok && r.Watch != nil && r.Watch.Missing == alarms.MissingIsBad && there.Ours() && aws.ToString(there.TreatMissingData) == alarms.MissingIsBad {
+		s.Missing = alarms.MissingIsBad
+	}
+	return s
 }
 
 // adopt plans to make somebody else's alarm ours. Its name stays.
@@ -411,6 +425,8 @@ func (b *draft) leftOver(a *Alarm, skipped []alarms.Skipped) error {
 	case it.Action == alarms.Keep:
 	case len(b.Partial) > 0:
 		it.Action, it.Why = alarms.Keep, it.Why+", but not everything could be read: "+b.Partial[0]
+	case b.ask.Prune && it.Gone == "" && a.StateValue == types.StateValueAlarm: // what made the rule stop applying may be what it warns of
+		it.Why += "; it is in ALARM, so it is not deleted"
 	case b.ask.Prune && !a.Ours():
 		it.Why += "; it was adopted, so kxops does not delete it"
 	case b.ask.Prune:

@@ -439,16 +439,16 @@ func TestRemoveLeavesNothingOfOurs(t *testing.T) {
 func TestThrottlingIsOutlasted(t *testing.T) {
 	p := at(t, "")
 	var specs []alarms.Spec
-	for i := range 12 {
+	for i := range 40 {
 		specs = append(specs, spec(queue(fmt.Sprintf("q%d", i))))
 	}
 	p.desk = p.deskAt(t, cloud.Change, func(cfg *aws.Config) { cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} } })
 	plan := p.plan(t, p.look(), p.ask(), wants(specs...))
-	p.SetFaults(sandbox.Fault{Kind: sandbox.Throttle, Service: "cloudwatch", Operation: "PutMetricAlarm", Percent: 40})
+	p.SetFaults(sandbox.Fault{Kind: sandbox.Throttle, Service: "cloudwatch", Operation: "PutMetricAlarm", Percent: 20})
 	var slower bool
 	r, err := p.desk.Apply(t.Context(), plan, func(x alarms.Progress) { slower = slower || strings.Contains(x.Note, "slower") })
 	must(t, err)
-	if r.Created != 12 || !slower {
+	if r.Created != 40 || !slower {
 		t.Errorf("%+v, slower %v", r, slower)
 	}
 	// Nothing but throttling: the alarm fails, and says why.
