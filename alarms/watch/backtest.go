@@ -302,6 +302,13 @@ func try(s alarms.Spec, line timeline, from, until time.Time) alarms.Trial {
 	for first < len(line.points) && line.start.Add(time.Duration(first+1)*line.step).Before(from) {
 		first++
 	}
+	// What has no datapoint yet at the beginning may not have existed: missing data is
+	// judged only from the first one on. A metric without any is judged whole.
+	if begin := slices.IndexFunc(line.points, func(v float64) bool { return !math.IsNaN(v) }); begin > first {
+		line.points = line.points[begin:]
+		line.start = line.start.Add(time.Duration(begin) * line.step)
+		first = 0
+	}
 	t.Periods = len(line.points) - first
 	for _, v := range line.points[first:] {
 		if !math.IsNaN(v) {
