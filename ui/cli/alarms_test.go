@@ -205,3 +205,66 @@ func TestTopicsStay(t *testing.T) {
 		t.Errorf("another topic is no drift:\n%s", out)
 	}
 }
+
+// A plan that was made, and sealed, for another account is refused, whatever it says.
+func TestAlarmPlanOfAnotherAccount(t *testing.T) {
+	w := newTown(t, "incident", "")
+	path := filepath.Join(t.TempDir(), "kds.plan")
+	w.kxops(0, "alarms plan --rule kds.loss --topic oncall --plan-out", path)
+	plan, err := readAlarmPlan(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Account = "210987654321"
+	if err := plan.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	other := path + ".other"
+	if err := writePlan(other, plan); err != nil {
+		t.Fatal(err)
+	}
+	_, talk := w.kxops(4, "--access change --yes alarms apply --plan", other)
+	if !strings.Contains(talk, "210987654321") || len(w.alarms("kxops/")) > 0 {
+		t.Errorf("it was said %q, and there are %d alarms", talk, len(w.alarms("kxops/")))
+	}
+}
+
+// A word in the configuration and a tag on the resource decide, and the plan says why.
+func TestAlarmOverrides(t *testing.T) {
+	w := newTown(t, "incident", `
+[alarms]
+page_topic = "oncall"
+
+[[alarms.override]]
+rule = "dlq.loss"
+resource = "invoices-dlq"
+off = true
+reason = "accounting looks every morning"
+
+[[alarms.override]]
+rule = "kds.loss"
+resource = "clicks"
+factor = 1.5
+reason = "clicks are sampled"
+`)
+	queues := sqs.NewFromConfig(w.sb.Config())
+	url, err := queues.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("orders-dlq")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queues.TagQueue(t.Context(), &sqs.TagQueueInput{QueueUrl: url.QueueUrl, Tags: map[string]string{"kxops:alarms": "off"}}); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := w.kxops(0, "alarms plan")
+	for _, want := range []string{
+		"switched off", "dlq.loss invoices-dlq: ", "accounting looks every morning", "dlq.loss orders-dlq: ",
+		"> 64,800,000 ms = 18h", "clicks are sampled", "page and ticket -> oncall",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "+ dlq.loss               invoices-dlq") {
+		t.Errorf("what is off is created:\n%s", out)
+	}
+}
