@@ -120,6 +120,7 @@ type scopeFlags struct {
 	topic     string
 	ticket    string
 	gone      bool // resources that are meant need not be here any more
+	topics    bool // it matters who is told
 }
 
 // scopeNames are the flags of scopeFlags.
@@ -138,6 +139,7 @@ func (f *scopeFlags) register(c *cobra.Command) {
 
 // registerTopics adds who is told.
 func (f *scopeFlags) registerTopics(c *cobra.Command) {
+	f.topics = true
 	c.Flags().StringVar(&f.topic, "topic", "", "SNS topic of alarms that page: name or ARN; default: as configured")
 	c.Flags().StringVar(&f.ticket, "ticket-topic", "", "SNS topic of alarms that can wait; default: as configured, else the same")
 }
@@ -174,7 +176,7 @@ func (r *rounds) wish(ctx context.Context, f scopeFlags) (alarms.Ask, error) {
 		return out, err
 	}
 	out.Settings, err = alarmSettings(c, r.account.set.Name, r.snapshot, config.Alarms{Tier: alarms.Tier(f.tier.value), Page: f.topic, Ticket: f.ticket})
-	if err != nil || f.gone {
+	if err != nil || !f.topics {
 		return out, err
 	}
 	kept, err := keepTopics(ctx, r.desk, &out.Settings)
