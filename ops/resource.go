@@ -301,4 +301,5 @@ type Alarm struct {
 	Enabled    bool   // ActionsEnabled
 	Resource   ARN    // what it watches, "" when we cannot tell
 	Composite  bool
+	Math       bool // compares the value of an expression; the metric is the first of it
 }

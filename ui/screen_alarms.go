@@ -34,7 +34,7 @@ const (
 
 var alarmColumns = []table.Column{
 	alState:   {ID: "state", Title: "STATE", Width: 9, Min: 7},
-	alName:    {ID: "name", Title: "ALARM", Width: 26, Min: 16, Grow: true},
+	alName:    {ID: "name", Title: "ALARM", Width: 36, Min: 16, Comfort: 30, Grow: true},
 	alSince:   {ID: "since", Title: "SINCE", Width: 7, Right: true},
 	alWatches: {ID: "watches", Title: "WATCHES", Width: 24, Min: 14, Priority: 2},
 	alWhen:    {ID: "when", Title: "RINGS AT", Width: 44, Min: 24, Priority: 3, Grow: true},
@@ -234,9 +234,15 @@ func ringsWhen(a *ops.Alarm) string {
 	limit := string(a.Threshold.Why())
 	if v, ok := a.Threshold.Value(); ok {
 		limit = alarmLimit(a.MetricName, v)
+		if a.Math { // its value has a unit of its own
+			limit = alarmLimit("", v)
+		}
 	}
-	if a.MetricName == "" {
+	switch {
+	case a.MetricName == "":
 		return sign + " " + limit + " by metric math"
+	case a.Math:
+		return sign + " " + limit + " by metric math on " + a.MetricName
 	}
 	return fmt.Sprintf("%s %s %s per %s", sign, limit, a.MetricName, ops.Span(a.Period.Seconds()))
 }
@@ -245,7 +251,7 @@ func ringsWhen(a *ops.Alarm) string {
 // nobody reads 21600000 as six hours.
 func alarmLimit(metric string, v float64) string {
 	switch {
-	case v > 0 && strings.HasSuffix(metric, "AgeMilliseconds"), v > 0 && metric == "MillisBehindLatest", v > 0 && metric == "IteratorAge":
+	case v > 0 && strings.HasSuffix(metric, "AgeMilliseconds"), v > 0 && strings.HasSuffix(metric, "MillisBehindLatest"), v > 0 && metric == "IteratorAge":
 		return ops.Span(v / 1000)
 	case v > 0 && (metric == "ApproximateAgeOfOldestMessage" || strings.HasSuffix(metric, "DataFreshness")):
 		return ops.Span(v)

@@ -219,6 +219,9 @@ func (s *alarmPlan) drawTotals(c *text.Canvas, l light) {
 		totals = segment{"nothing to change  " + planTotals(p), l.good, 0}
 	}
 	left := []segment{totals, {planPrice(p), text.Style{}, 0}, {"tier " + string(cmp.Or(p.Tier, alarms.Essential)), l.dim, 2}}
+	if p.Quiet {
+		left = append(left, segment{"quietly", l.dim, 3})
+	}
 	var right []segment
 	switch {
 	case s.a.alarms.plan.busy:

@@ -74,6 +74,7 @@ func metricAlarm(x types.MetricAlarm) ops.Alarm {
 		a.Evaluation = fmt.Sprintf("%d/%d", m, n)
 	}
 	for _, q := range x.Metrics { // a math alarm watches what its first metric belongs to
+		a.Math = a.Math || q.Expression != nil
 		if a.MetricName == "" && q.MetricStat != nil && q.MetricStat.Metric != nil {
 			a.Namespace = aws.ToString(q.MetricStat.Metric.Namespace)
 			a.MetricName = aws.ToString(q.MetricStat.Metric.MetricName)
