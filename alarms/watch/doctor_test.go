@@ -257,6 +257,21 @@ func TestDoctorReadsTheHistory(t *testing.T) {
 	}
 }
 
+// TestDoctorWantsListenersThatItCannotSee: a message that arrived proves the way to
+// the topic, not that somebody listens.
+func TestDoctorWantsListenersThatItCannotSee(t *testing.T) {
+	for _, op := range []string{"GetTopicAttributes", "ListSubscriptionsByTopic"} {
+		p := at(t, "")
+		p.put(t, errorsAlarm("checkout", p.heard(t, "pager")))
+		p.judged(t)
+		p.setState(t, "checkout", types.StateValueAlarm)
+		p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "sns", Operation: op})
+		if got := p.doctor(t, p.look()); got.Healthy != 0 || len(got.Ailments) != 1 || !got.Ailments[0].Unknown {
+			t.Fatal(op, shown(got))
+		}
+	}
+}
+
 func (p *place) setState(t testing.TB, name string, to types.StateValue) {
 	t.Helper()
 	_, err := p.cw.SetAlarmState(t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: &name, StateValue: to, StateReason: aws.String("test")})

@@ -48,7 +48,7 @@ func (d *Desk) Drill(ctx context.Context, alarm string, say func(string)) (alarm
 	}
 	i := slices.IndexFunc(seen, func(a patient) bool { return a.name == alarm })
 	if i < 0 {
-		return out, &ops.Problem{Fault: ops.FaultNotFound, What: "there is no alarm named " + alarm, Hint: "`kxops ls alarms` lists them"}
+		return out, &ops.Problem{Fault: ops.FaultNotFound, What: "there is no alarm named " + alarm, Hint: "the name must be exact; `aws cloudwatch describe-alarms` lists them"}
 	}
 	a := seen[i]
 	above := compositesAbove(a.name, seen)

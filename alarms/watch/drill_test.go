@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go/middleware"
 
 	"kxops/labs/sandbox"
 	"kxops/ops"
@@ -83,6 +85,22 @@ func TestDrillReachesTheListener(t *testing.T) {
 	// A second one is told from the first.
 	if got, err = p.desk.Drill(t.Context(), "checkout", nil); err != nil || !got.Actions[0].Delivered || len(p.messages(t, url)) != 1 {
 		t.Fatalf("%+v %v", got, err)
+	}
+}
+
+// TestDrillTellsItsResultFromOlderOnes: what worked the last time has failed now.
+func TestDrillTellsItsResultFromOlderOnes(t *testing.T) {
+	p := at(t, "")
+	topic := p.heard(t, "pager")
+	p.put(t, errorsAlarm("checkout", topic))
+	p.judged(t)
+	_, err := p.desk.Drill(t.Context(), "checkout", nil)
+	must(t, err)
+	p.setTopic(t, topic, "KmsMasterKeyId", "alias/aws/sns")
+	got, err := p.desk.Drill(t.Context(), "checkout", nil)
+	must(t, err)
+	if got.Actions[0].Delivered || !got.Actions[0].Failed {
+		t.Fatalf("%+v", got)
 	}
 }
 
@@ -345,6 +363,40 @@ func TestMuteIsSplit(t *testing.T) {
 	}
 	if o := p.outcomes(t, d); !slices.Equal(o, []journal.Outcome{journal.Started, journal.Failed}) {
 		t.Fatal(o)
+	}
+}
+
+// TestMuteKeepsWhatItMade: the second rule fails, the first stands and is told.
+func TestMuteKeepsWhatItMade(t *testing.T) {
+	p := at(t, "")
+	var names []string
+	for i := range 101 {
+		in := errorsAlarm(fmt.Sprintf("a%03d", i))
+		names = append(names, *in.AlarmName)
+		p.put(t, in)
+	}
+	puts := 0
+	d := p.deskAt(t, cloud.Change, func(c *aws.Config) {
+		c.APIOptions = append(c.APIOptions, func(s *middleware.Stack) error {
+			return s.Initialize.Add(middleware.InitializeMiddlewareFunc("SecondPutFails", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+				if _, ok := in.Parameters.(*cloudwatch.PutAlarmMuteRuleInput); ok {
+					if puts++; puts == 2 {
+						return middleware.InitializeOutput{}, middleware.Metadata{}, errors.New("lightning")
+					}
+				}
+				return next.HandleInitialize(ctx, in)
+			}), middleware.Before)
+		})
+	})
+	made, err := d.Mute(t.Context(), names, time.Hour, "")
+	if err == nil || !strings.Contains(err.Error(), "lightning") || len(made) != 1 || len(made[0].Alarms) != 100 {
+		t.Fatalf("%d rules, %v", len(made), err)
+	}
+	if o := p.outcomes(t, d); !slices.Equal(o, []journal.Outcome{journal.Started, journal.Partial}) {
+		t.Fatal(o)
+	}
+	if list, err := p.desk.Mutes(t.Context()); err != nil || len(list) != 1 {
+		t.Fatalf("%+v %v", list, err)
 	}
 }
 

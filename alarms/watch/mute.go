@@ -287,7 +287,7 @@ func (d *Desk) allExist(ctx context.Context, names []string) error {
 	}
 	for _, n := range names {
 		if missing[n] {
-			return &ops.Problem{Fault: ops.FaultNotFound, What: "there is no alarm named " + n, Hint: "`kxops ls alarms` lists them"}
+			return &ops.Problem{Fault: ops.FaultNotFound, What: "there is no alarm named " + n, Hint: "the name must be exact; `aws cloudwatch describe-alarms` lists them"}
 		}
 	}
 	return nil
