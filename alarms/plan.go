@@ -107,7 +107,7 @@ type Result struct {
 	Updated int       `json:"updated"`
 	Deleted int       `json:"deleted"`
 	Failed  []Failure `json:"failed,omitempty"`
-	Left    int       `json:"left"` // not tried: interrupted
+	Left    int       `json:"left"` // interrupted: not tried, or created and its actions not switched on
 	// Ringing are the alarms that are in ALARM already, after a quiet rollout: their
 	// actions did not run.
 	Ringing []string `json:"in_alarm,omitempty"`

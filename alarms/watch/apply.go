@@ -58,6 +58,8 @@ type run struct {
 	pause  time.Duration // between writes, while AWS throttles
 	stop   context.CancelCauseFunc
 	quiet  []alarms.Item // created with their actions off
+	// sleeping counts those of quiet that an interruption left so.
+	sleeping int
 }
 
 // Apply does what a plan says. It refuses a plan that was edited, that is of another
@@ -150,7 +152,8 @@ func (r *run) record(o journal.Outcome, what string) error {
 
 func (r *run) finish(stopped *ops.Problem) error {
 	x := &r.result
-	x.Left = r.total - r.done
+	untried := r.total - r.done
+	x.Left = untried + r.sleeping
 	slices.SortFunc(x.Failed, func(a, b alarms.Failure) int { return strings.Compare(a.Name, b.Name) })
 	what := fmt.Sprintf("alarms: %d created, %d changed, %d deleted", x.Created, x.Updated, x.Deleted)
 	outcome := journal.Done
@@ -158,7 +161,10 @@ func (r *run) finish(stopped *ops.Problem) error {
 		outcome, what = journal.Partial, fmt.Sprintf("%s, %d failed", what, len(x.Failed))
 	}
 	if x.Left > 0 {
-		outcome, what = journal.Partial, fmt.Sprintf("%s, %d left: interrupted", what, x.Left)
+		outcome, what = journal.Partial, fmt.Sprintf("%s, %d left: interrupted", what, untried)
+		if r.sleeping > 0 {
+			what += fmt.Sprintf(", %d with their actions off", r.sleeping)
+		}
 	}
 	if stopped != nil {
 		outcome, what = journal.Failed, what+": "+stopped.What
@@ -309,6 +315,13 @@ func (r *run) cannot(items []alarms.Item, err, ended error) {
 // as left.
 func (r *run) put(ctx context.Context, it alarms.Item) {
 	there := r.existing.Named(it.Name)
+	if there != nil && there.quiet() && r.unfinished(it, there) { // nothing but the switch is missing
+		r.mu.Lock()
+		r.quiet = append(r.quiet, it)
+		r.mu.Unlock()
+		r.wrote(it, nil, nil)
+		return
+	}
 	in := wanted(*it.Spec, r.to, there)
 	tags := tagsFor(*it.Spec)
 	if there == nil {
@@ -536,7 +549,7 @@ func (r *run) wake(ctx context.Context) {
 func (r *run) asleep(items []alarms.Item, err, ended error) {
 	if ended != nil {
 		r.result.Next = append(r.result.Next, fmt.Sprintf("%d new alarms still have their actions off: apply again to switch them on", len(items)))
-		r.total += len(items) // left
+		r.sleeping += len(items)
 		return
 	}
 	p := ops.AsProblem(err)
