@@ -191,6 +191,42 @@ func TestAFactorMakesANoisyAlarmQuiet(t *testing.T) {
 	}
 }
 
+// A stream that was made in the middle of the range did not ring before.
+func TestATrialBeginsWithTheMetric(t *testing.T) {
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	s := alarms.Spec{Period: 60, M: 3, N: 3, Comparison: alarms.Above, Threshold: 100, Missing: alarms.MissingIsBad}
+	line := newTimeline(from, from.Add(2*time.Hour), 60)
+	if got := try(s, line, from, from.Add(2*time.Hour)); got.Fired != 1 || got.Periods != 120 {
+		t.Errorf("a metric without any point: %+v", got)
+	}
+	for i := 60; i < 100; i++ {
+		line.points[i] = 1
+	}
+	got := try(s, line, from, from.Add(2*time.Hour))
+	if got.Fired != 1 || !got.First.After(from.Add(100*time.Minute)) || !got.Ringing || got.Periods != 60 {
+		t.Errorf("it lived from minute 60 to 100: %+v", got)
+	}
+}
+
+// Part of a series is no series, except on a page that is not the last.
+func TestAnIncompleteAnswerIsUnknown(t *testing.T) {
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		code types.StatusCode
+		more bool
+		good bool
+	}{
+		{types.StatusCodeComplete, false, true}, {types.StatusCodePartialData, true, true}, {types.StatusCodePartialData, false, false},
+		{types.StatusCodeForbidden, true, false}, {types.StatusCodeInternalError, false, false},
+	} {
+		line := newTimeline(from, from.Add(time.Hour), 60)
+		line.add(types.MetricDataResult{StatusCode: c.code, Timestamps: []time.Time{from.Add(time.Minute)}, Values: []float64{7}}, c.more)
+		if (line.unknown == "") != c.good || line.points[1] != 7 {
+			t.Errorf("%s, more %v: %q", c.code, c.more, line.unknown)
+		}
+	}
+}
+
 func TestIDsOfAMathAlarmAreRenamed(t *testing.T) {
 	if got := renamed("IF(m1>60000, RATE(m1), 0)+m11", map[string]string{"m1": "q3_m1"}); got != "IF(q3_m1>60000, RATE(q3_m1), 0)+m11" {
 		t.Error(got)

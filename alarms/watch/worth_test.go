@@ -92,6 +92,7 @@ func TestEachFaultIsCaughtAndNothingElsePages(t *testing.T) {
 		}},
 		{"slic-watch defaults", slicWatch},
 		{"AWS list, rows with a number", awsList},
+		{"AWS list, read kindly", awsKindly},
 	} {
 		ours := strings.HasPrefix(set.name, "kxops")
 		specs := set.of(incident.snap)
