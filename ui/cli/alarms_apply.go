@@ -168,6 +168,9 @@ func (r *rounds) carryOut(ctx context.Context, plan alarms.Plan, verbose bool) e
 	if err != nil {
 		return err
 	}
+	if result.Created > 0 {
+		result.Next = append(result.Next, "kxops alarms doctor says whether anybody would hear them")
+	}
 	if err := r.printAlarmResult(result); err != nil {
 		return err
 	}

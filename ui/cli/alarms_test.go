@@ -268,3 +268,41 @@ reason = "clicks are sampled"
 		t.Errorf("what is off is created:\n%s", out)
 	}
 }
+
+// Every answer is a document, or one a line where there are two, and says which.
+func TestAlarmDocuments(t *testing.T) {
+	w := newTown(t, "incident", "[alarms]\npage_topic = \"oncall\"\n")
+	w.inbox("oncall")
+	for _, c := range []struct {
+		code    int
+		line    string
+		schemas string
+	}{
+		{0, "alarms rules", "kxops/alarm_rules/v1"},
+		{0, "alarms coverage", "kxops/coverage/v1"},
+		{0, "alarms plan --rule dlq.loss --backtest 3h", "kxops/alarms-plan/v1"},
+		{10, "alarms drift --check", "kxops/alarms-plan/v1"},
+		{0, "alarms backtest --over 3h --rule dlq.*", "kxops/backtest/v1"},
+		{0, "--access change alarms apply --rule dlq.loss --dry-run", "kxops/alarms-plan/v1"},
+		{0, "--access change --yes alarms apply --rule dlq.loss", "kxops/alarms-plan/v1 kxops/alarms-result/v1"},
+		{0, "--access change --yes alarms apply --rule dlq.loss", "kxops/alarms-plan/v1"}, // no changes
+		{0, "--access change --yes alarms drill kxops/dlq.loss/orders-dlq", "kxops/drill/v1"},
+		{0, "--access change --yes alarms mute kxops/dlq.loss/orders-dlq --for 1h", "kxops/mutes/v1"},
+		{0, "alarms mute ls", "kxops/mutes/v1"},
+		{0, "alarms doctor", "kxops/checkup/v1"},
+		{0, "--access change --yes alarms rm", "kxops/alarms-plan/v1 kxops/alarms-result/v1"},
+	} {
+		out, _ := w.kxops(c.code, "-o json "+c.line)
+		var schemas []string
+		for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+			var doc struct{ Schema string }
+			if err := d.Decode(&doc); err != nil {
+				t.Fatalf("%s: %v in\n%s", c.line, err, out)
+			}
+			schemas = append(schemas, doc.Schema)
+		}
+		if got := strings.Join(schemas, " "); got != c.schemas {
+			t.Errorf("%s: %q, want %q", c.line, got, c.schemas)
+		}
+	}
+}
