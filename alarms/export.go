@@ -18,6 +18,10 @@ var Formats = []string{"terraform", "cloudformation", "json"}
 // ExportSchema is the version of the json format.
 const ExportSchema = "kxops/alarms-export/v1"
 
+// TemplateBody is how many bytes a template may have that is sent in the call itself
+// (CloudFormation quotas); a longer one has to lie in a bucket.
+const TemplateBody = 51_200
+
 // stackResources is how many resources a CloudFormation template may have (quotas).
 const stackResources = 500
 

@@ -268,6 +268,10 @@ func (s *session) alarmsExport(ctx context.Context, scope scopeFlags, format, ou
 	if err := alarms.Export(&b, format, specs, ask.Settings); err != nil {
 		return err
 	}
+	if format == "cloudformation" && b.Len() > alarms.TemplateBody {
+		r.say(fmt.Sprintf("the template has %s bytes; over %s AWS takes it from a bucket only: aws cloudformation deploy --s3-bucket BUCKET, or export pipeline by pipeline",
+			thousands(b.Len()), thousands(alarms.TemplateBody)))
+	}
 	if out == "" {
 		err = s.printText(b.String())
 	} else if err = writeNew(out, b.Bytes()); err == nil {
