@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -320,5 +321,39 @@ func TestMutedAlarmsCoverNothing(t *testing.T) {
 	}
 	if got[alarms.CoverMuted] != 1 || got[alarms.CoverOurs] != plan.Count(alarms.Create)-1 {
 		t.Errorf("%v of %d", got, len(plan.Items))
+	}
+}
+
+// TestSavedPlanIsTheSame: a plan that went through a file is applied; one that was
+// edited there is refused.
+func TestSavedPlanIsTheSame(t *testing.T) {
+	p := at(t, "incident")
+	ask := p.ask()
+	ask.Settings.Tier = alarms.OptIn
+	sn := p.survey(t)
+	for i := range sn.Queues.Items { // shorter than their functions may take: a finding that no alarm helps
+		sn.Queues.Items[i].Visibility = time.Second
+	}
+	plan, err := p.desk.Plan(t.Context(), sn, ask)
+	must(t, err)
+	text, err := json.Marshal(plan)
+	must(t, err)
+	if len(plan.Findings) == 0 || len(plan.Skipped) == 0 {
+		t.Fatalf("%d findings, %d skipped: too little to prove anything", len(plan.Findings), len(plan.Skipped))
+	}
+	for _, edit := range [][2]string{{`"threshold":43200000`, `"threshold":43200001`}, {`"action":"create"`, `"action":"keep"`}, {`"region":"eu-west-1"`, `"region":"us-east-1"`}} {
+		edited := strings.Replace(string(text), edit[0], edit[1], 1)
+		var read alarms.Plan
+		must(t, json.Unmarshal([]byte(edited), &read))
+		if edited == string(text) {
+			t.Fatalf("there is no %s", edit[0])
+		}
+		_, err = p.desk.Apply(t.Context(), read, nil)
+		isRefused(t, err, "changed after it was made")
+	}
+	var read alarms.Plan
+	must(t, json.Unmarshal(text, &read))
+	if r := p.apply(t, read); r.Created != plan.Count(alarms.Create) {
+		t.Errorf("%+v", r)
 	}
 }
