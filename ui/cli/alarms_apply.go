@@ -266,7 +266,7 @@ func (r *rounds) chooseTopics(ctx context.Context, set *alarms.Settings, create 
 	if set.Ticket == set.Page {
 		return nil
 	}
-	return r.topicThere(ctx, "ticket", &set.Ticket, create)
+	return r.topicThere(ctx, "can wait", &set.Ticket, create)
 }
 
 // offerTopics asks whether to create topics where none is configured. Saying no
@@ -299,30 +299,35 @@ func (r *rounds) offerTopics(ctx context.Context, set *alarms.Settings) error {
 	return refused(fmt.Sprintf("not applied: %q is neither y, p nor n", text.Clean(answer)), "")
 }
 
-// topicThere makes sure that a topic exists that was named. A topic of another
-// account cannot be looked at: the desk says what it thinks of it.
-func (r *rounds) topicThere(ctx context.Context, what string, arn *ops.ARN, create bool) error {
+// noTopic is the problem of a topic that was named and is not here, nil when it is,
+// or when that cannot be known: in another account, or where not all were read.
+func (r *rounds) noTopic(what string, arn ops.ARN) *ops.Problem {
 	here := r.snapshot
-	if *arn == "" || arn.Account() != here.Identity.Account || here.Topics.Problem != nil || here.Topics.Partial {
+	if arn == "" || arn.Account() != here.Identity.Account || here.Topics.Problem != nil || here.Topics.Partial {
 		return nil
 	}
 	var names []string
 	for _, t := range here.Topics.Items {
-		if t.ARN == *arn {
+		if t.ARN == arn {
 			return nil
 		}
 		names = append(names, t.Name)
 	}
-	name := arn.Name()
-	missing := &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("there is no topic %q here for alarms that %s", name, what), Hint: "--make-topic creates it"}
-	if near := ops.Near(name, names, 3); len(near) > 0 {
-		missing.Hint = "did you mean " + orList(near) + "? --make-topic creates it"
+	missing := &ops.Problem{Fault: ops.FaultNotFound, What: fmt.Sprintf("there is no topic %q here for alarms that %s", arn.Name(), what), Hint: "`apply --make-topic` creates it"}
+	if near := ops.Near(arn.Name(), names, 3); len(near) > 0 {
+		missing.Hint = "did you mean " + orList(near) + "? `apply --make-topic` creates it"
 	}
+	return missing
+}
+
+// topicThere makes sure that a topic exists that was named: one that does not is
+// created where a person says so.
+func (r *rounds) topicThere(ctx context.Context, what string, arn *ops.ARN, create bool) error {
+	missing := r.noTopic(what, *arn)
 	switch {
-	case create && r.dryRun:
-		r.say("the topic " + name + " would be created")
+	case missing == nil:
 		return nil
-	case !create && (r.yes || r.dryRun):
+	case r.dryRun, !create && r.yes:
 		return missing
 	case !create:
 		r.say(missing.What)
@@ -331,7 +336,7 @@ func (r *rounds) topicThere(ctx context.Context, what string, arn *ops.ARN, crea
 		}
 	}
 	var err error
-	*arn, err = r.madeTopic(ctx, name)
+	*arn, err = r.madeTopic(ctx, arn.Name())
 	return err
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -135,6 +136,9 @@ func (s *session) plannedAlarms(ctx context.Context, scope scopeFlags, more func
 		return nil, alarms.Plan{}, err
 	}
 	more(&ask)
+	if missing := cmp.Or(r.noTopic("page", ask.Settings.Page), r.noTopic("can wait", ask.Settings.Ticket)); missing != nil {
+		return nil, alarms.Plan{}, missing
+	}
 	plan, err := r.desk.Plan(ctx, r.snapshot, ask)
 	return r, plan, err
 }
