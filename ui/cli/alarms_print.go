@@ -116,7 +116,9 @@ func (p *printer) alarmPlan(x alarmPlan) {
 	p.folded("", p.paint("1", x.title())+": "+oneLine(x.summary()))
 	p.folded("  ", place(ops.Identity{Account: plan.Account, Alias: plan.Alias, Region: plan.Region})+
 		fmt.Sprintf(" · set %s · catalogue %d · by %s", plan.Tier, plan.Catalogue, orUnknown(plan.By)))
-	p.folded("  ", hearers(plan))
+	if slices.ContainsFunc(plan.Items, func(i alarms.Item) bool { return i.Spec != nil }) { // not where alarms are only deleted
+		p.folded("  ", hearers(plan))
+	}
 	if plan.Quiet {
 		p.folded("  ", "quiet rollout: created with actions off, switched on after one evaluation (--loud creates them with actions on)")
 	}
