@@ -55,7 +55,7 @@ func lookAt(s ops.Snapshot, now time.Time) look {
 }
 
 // breaches reports whether at least m of the last n settled minutes of a measure
-// lie beyond the limit, as a CloudWatch alarm with notBreaching would: a minute
+// lie beyond the limit, decided as a CloudWatch alarm with notBreaching: a minute
 // without data does not count. With no series it looks at the last value, if m
 // is 1.
 func (l look) breaches(x ops.Measure, m, n int, beyond func(v float64) bool) bool {
@@ -64,13 +64,7 @@ func (l look) breaches(x ops.Measure, m, n int, beyond func(v float64) bool) boo
 		v, ok := x.Last.Value()
 		return m == 1 && ok && beyond(v)
 	}
-	hits := 0
-	for _, v := range points[max(0, len(points)-n):] {
-		if v == v && beyond(v) { // v == v: not NaN, a gap
-			hits++
-		}
-	}
-	return hits >= m
+	return Decide(points[max(0, len(points)-Range(n)):], m, n, beyond, MissingIsGood, StateIsOK) == StateIsAlarm
 }
 
 func above(limit float64) func(float64) bool   { return func(v float64) bool { return v > limit } }
