@@ -334,3 +334,23 @@ func TestNamesOfAlarmsAreCopied(t *testing.T) {
 	c.press("+", "down", "y")
 	c.sees("1 name", "kxops/kds.loss/clicks", "2 threshold", "> 12h (0.5 × retention 24h)")
 }
+
+func TestOthersMuteRulesAreShownAndLeftAlone(t *testing.T) {
+	d := sampleAlarms()
+	d.mutes = []alarms.Mute{
+		{Name: "weekend", Alarms: []string{"clicks-lag"}, State: "active"}, // recurring: its end is not known
+		{Name: "soon", Alarms: []string{"orders-age"}, From: sampleNow.Add(30 * time.Second), Until: sampleNow.Add(time.Hour), State: "scheduled", Ours: true},
+		{Name: "tomorrow", Alarms: []string{"kxops/kds.write_throttle/clicks"}, From: sampleNow.Add(20 * time.Hour), Until: sampleNow.Add(22 * time.Hour), State: "scheduled"},
+	}
+	c := atAlarms(t, d, "alarms", 120, 36)
+	c.sees("muted 1h") // CloudWatch begins on a whole minute
+	c.press("S")
+	c.seesNot("unmute")
+	c.press("esc", "down", "S")
+	c.sees("5 unmute", "soon")
+	c.press("esc", "C")
+	c.sees("▪Z!") // all its alarms are muted
+	c.press("right", "right", "right")
+	c.sees("ours", "kxops/kds.write_throttle/clicks")
+	c.seesNot("muted 22h")
+}

@@ -115,3 +115,13 @@ func sortedInputs(m map[string]string) []string {
 func specAbout(s *alarms.Spec) string {
 	return strings.Join(nonEmpty(s.Rule, s.Resource.Name(), s.Part), " ")
 }
+
+// shortThreshold is a threshold for a narrow column: what is counted stands in the
+// alarm's name.
+func shortThreshold(s *alarms.Spec) string {
+	switch s.Unit {
+	case "ms", "s", "share", "percent", "bytes":
+		return threshold(s)
+	}
+	return signOf(s.Comparison) + " " + limitWords(s.Threshold, "")
+}

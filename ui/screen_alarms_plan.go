@@ -435,7 +435,7 @@ func (s alarmPlanRows) words(i, col int) string {
 		if x.Spec == nil {
 			return string(x.Action)
 		}
-		return threshold(x.Spec)
+		return shortThreshold(x.Spec)
 	case apFormula:
 		if ch := thresholdChange(x); ch != nil && ch.Because != "" {
 			return ch.Because
