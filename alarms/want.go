@@ -239,7 +239,8 @@ func RuleIDs() []string {
 
 // Check finds what cannot be meant: it says what, where, and what to do.
 func (s Settings) Check() error {
-	if !slices.Contains([]Tier{"", Essential, Recommended, Full, OptIn}, s.Tier) {
+	tiers := []Tier{"", Essential, Recommended, Full, OptIn}
+	if !slices.Contains(tiers, s.Tier) {
 		return fmt.Errorf("tier %q: it is E, R, F or O", s.Tier)
 	}
 	for _, o := range s.Overrides {
@@ -253,6 +254,8 @@ func (s Settings) Check() error {
 			return fmt.Errorf("%s: give a factor or a threshold, not both", at)
 		case o.Severity != "" && !slices.Contains([]string{"page", "ticket", "info"}, o.Severity):
 			return fmt.Errorf("%s: severity %q: it is page, ticket or info", at, o.Severity)
+		case !slices.Contains(tiers, o.Tier) || !slices.Contains(tiers, o.Set):
+			return fmt.Errorf("%s: tier %q: it is E, R, F or O", at, cmp.Or(o.Set, o.Tier))
 		case o.Reason == "":
 			return fmt.Errorf("%s: a reason is missing: it is shown in the plan", at)
 		}

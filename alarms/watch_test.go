@@ -276,6 +276,7 @@ func TestSettingsThatCannotBeMeant(t *testing.T) {
 		"severity": {Settings{Overrides: []Override{{Severity: "loud", Reason: "x"}}}, `severity "loud"`},
 		"tag":      {Settings{Tags: map[ops.ARN]map[string]string{"arn:aws:sqs:r:1:q": {"kxops:alarms": "on"}}}, `q: the tag kxops:alarms is "on"`},
 		"tier":     {Settings{Tier: "X"}, `tier "X"`},
+		"set":      {Settings{Overrides: []Override{{Set: "Y", From: "line 9", Reason: "x"}}}, `line 9: tier "Y"`},
 	} {
 		if err := c.set.Check(); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)
