@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"kxops/ops"
@@ -52,14 +53,18 @@ type want struct {
 type heat int
 
 const (
-	calm heat = iota
+	guarded heat = iota - 1 // a CloudWatch alarm on the number that decides says OK
+	calm
 	hot
 	onScreen
 )
 
 func (h heat) vital() int {
-	if h >= hot {
+	switch {
+	case h >= hot:
 		return hotEvery
+	case h == guarded: // CloudWatch does the watching, and its alarm makes the row hot
+		return contextEvery
 	}
 	return vitalEvery
 }
@@ -141,6 +146,9 @@ func (w *wants) delivery(d ops.Delivery, h heat) {
 		return query{d.ARN, m, "AWS/Firehose", name, stat, scale, []string{"DeliveryStreamName", d.Name}}
 	}
 	to := d.MetricPrefix()
+	if _, fresh := d.Measures.Last(ops.Freshness).Value(); !fresh {
+		h = max(h, calm) // an alarm on a metric that is not there says OK, and it may be blocked
+	}
 	w.add(h.vital(), of(ops.Freshness, to+".DataFreshness", "Maximum", 1))
 	// A blocked delivery publishes no freshness at all: then data in and data out
 	// decide, and they are followed as closely.
@@ -235,7 +243,21 @@ func heats(sn ops.Snapshot, focus map[ops.ARN]bool, now time.Time) map[ops.ARN]h
 	for a := range focus {
 		out[a] = onScreen
 	}
+	for _, a := range sn.Alarms.Items {
+		if a.Resource != "" && a.Enabled && a.State == "OK" && decides(a.MetricName) && out[a.Resource] == calm {
+			out[a.Resource] = guarded
+		}
+	}
 	return out
+}
+
+// decides reports whether a metric is one that tells that data will be lost.
+func decides(metric string) bool {
+	switch metric {
+	case "GetRecords.IteratorAgeMilliseconds", "IteratorAge", "KinesisMillisBehindLatest", "ApproximateAgeOfOldestMessage":
+		return true
+	}
+	return strings.HasSuffix(metric, ".DataFreshness")
 }
 
 // endangered lists the resources that lose data soon, the first to lose first.

@@ -111,6 +111,18 @@ func TestWhatIsAskedHowOften(t *testing.T) {
 		{"a queue that expires today", ops.Snapshot{Queues: one(with(3, func(q *ops.Queue) {
 			q.Measures = append(q.Measures, ops.Measure{Metric: ops.OldestAge, Last: ops.Know(90*3600, noon)})
 		}))}, queue.ARN, false, "oldest_age_s@1 visible@5"},
+		{"a stream that an alarm watches", ops.Snapshot{Streams: one(stream), Alarms: one(alarmOn(stream.ARN, "GetRecords.IteratorAgeMilliseconds", "OK"))}, stream.ARN, false,
+			"iterator_age_s@15 write_throttled@15 incoming_records@15"},
+		{"an alarm that rings", ops.Snapshot{Streams: one(stream), Alarms: one(alarmOn(stream.ARN, "GetRecords.IteratorAgeMilliseconds", "ALARM"))}, stream.ARN, false,
+			"iterator_age_s@1 write_throttled@5 incoming_records@5"},
+		{"an alarm on something else", ops.Snapshot{Streams: one(stream), Alarms: one(alarmOn(stream.ARN, "IncomingRecords", "OK"))}, stream.ARN, false,
+			"iterator_age_s@5 write_throttled@15 incoming_records@15"},
+		{"an alarm without data", ops.Snapshot{Streams: one(stream), Alarms: one(alarmOn(stream.ARN, "GetRecords.IteratorAgeMilliseconds", "INSUFFICIENT_DATA"))}, stream.ARN, false,
+			"iterator_age_s@5 write_throttled@15 incoming_records@15"},
+		{"a stopped stream whose alarm is late", ops.Snapshot{Streams: one(stopped), Alarms: one(alarmOn(stream.ARN, "GetRecords.IteratorAgeMilliseconds", "OK"))}, stream.ARN, false,
+			"iterator_age_s@1 write_throttled@5 incoming_records@5"},
+		{"a silent delivery whose alarm says OK", ops.Snapshot{Deliveries: one(silent), Alarms: one(alarmOn(delivery.ARN, "DeliveryToS3.DataFreshness", "OK"))}, delivery.ARN, false,
+			"freshness_s@5 incoming_records@5 throttled_records@15 delivered_records@5 delivery_success_ratio@15"},
 		{"a topic", ops.Snapshot{Topics: one(topic)}, topic.ARN, false, "notify_failed@15 published@15"},
 		{"a topic on screen", ops.Snapshot{Topics: one(topic)}, topic.ARN, true, "notify_failed@1 published@1"},
 	} {
@@ -124,6 +136,30 @@ func TestWhatIsAskedHowOften(t *testing.T) {
 			}
 		})
 	}
+}
+
+func alarmOn(resource ops.ARN, metric, state string) ops.Alarm {
+	return ops.Alarm{Name: "a", Resource: resource, MetricName: metric, State: state, Enabled: true}
+}
+
+// Once the alarms exist, CloudWatch does the watching.
+func TestAlarmsPayForTheDashboard(t *testing.T) {
+	sn := scaleSnapshot()
+	before := loadOf(wanted(sn, nil, noon), sn, 100, 20).usd()
+	for _, x := range sn.Streams.Items {
+		sn.Alarms.Items = append(sn.Alarms.Items, alarmOn(x.ARN, "GetRecords.IteratorAgeMilliseconds", "OK"))
+	}
+	for _, x := range sn.Queues.Items {
+		sn.Alarms.Items = append(sn.Alarms.Items, alarmOn(x.ARN, "ApproximateAgeOfOldestMessage", "OK"))
+	}
+	for _, x := range sn.Deliveries.Items {
+		sn.Alarms.Items = append(sn.Alarms.Items, alarmOn(x.ARN, "DeliveryToS3.DataFreshness", "OK"))
+	}
+	after := loadOf(wanted(sn, nil, noon), sn, 100, 20).usd()
+	if after > 0.9*before {
+		t.Errorf("$%.3f an hour without alarms, $%.3f with", before, after)
+	}
+	t.Logf("$%.3f an hour without alarms, $%.3f with", before, after)
 }
 
 func one[T any](x T) ops.Section[T] { return ops.Section[T]{Items: []T{x}, Known: 1} }
