@@ -56,6 +56,7 @@ var readme = []picture{
 	{path: "overview", keys: "{PAGE}{refresh}~~~"},
 	{path: "stream", keys: "{PAGE}{refresh}<enter>{slowest reader}~~"},
 	{path: "triage", keys: "{PAGE}:triage orders-dlq<enter>{lease}~~<enter>{of JSON}~~~j~~~"},
+	{path: "alarms", keys: "{PAGE}{refresh}a~+~~~~{apply}~"},
 	{path: "map", keys: "{PAGE}{refresh}P{shop-clicks}~~"},
 }
 
