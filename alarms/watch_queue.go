@@ -135,6 +135,7 @@ var watchDeadLoss = Watch{
 		if window <= 0 {
 			window = responseWindow(q.Retention)
 		}
+		window = min(window, q.Retention/2) // a longer one would ring for ever
 		if q.FIFO {
 			return one(Draft{Query: queueMetric(q, oldest), Level: max(seconds(q.Retention-window), 0), Unit: "s",
 				Formula: fmt.Sprintf("retention %s − window %s (FIFO: the clock starts at the move)", ops.Span(q.Retention.Seconds()), ops.Span(window.Seconds())), Inputs: retentionInput(q.Retention)})

@@ -265,6 +265,15 @@ func TestWhatIsUnknownIsNoAlarmAndIsSaid(t *testing.T) {
 	t.Errorf("nobody says so: %+v", w.Skipped)
 }
 
+func TestALongResponseWindowDoesNotRingForEver(t *testing.T) {
+	s := deadOf(func(q *ops.Queue) { q.FIFO, q.Retention = true, day })
+	for _, x := range Want(s, Settings{Window: 2 * day}, noon).Specs {
+		if x.Rule == "dlq.loss" && x.Threshold != 12*3600 {
+			t.Errorf("rings after %v s", x.Threshold)
+		}
+	}
+}
+
 func TestSettingsThatCannotBeMeant(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  Settings
