@@ -212,12 +212,15 @@ func (d *alarmsOfValues) progress(p alarms.Progress) {
 // begin presses a key whose work goes on; what it brings is told when end is called.
 func (c *console) begin(d *alarmsOfValues, key string) (end func()) {
 	c.t.Helper()
-	d.begun = make(chan struct{})
+	begun := make(chan struct{})
+	d.mu.Lock()
+	d.begun = begun
+	d.mu.Unlock()
 	c.wall = c.wall.Add(time.Second)
 	_, cmd := c.app.Update(keyPress(key))
 	msgs := make(chan tea.Msg, 16)
 	aside(cmd, msgs)
-	<-d.begun
+	<-begun
 	return func() {
 		for {
 			if msg, ok := (<-msgs).(alarmsAppliedMsg); ok {
