@@ -62,4 +62,5 @@ var Rules = []Rule{
 	topicFailed,
 	topicRedriven,
 	topicFilterInvalid,
+	topicSilent,
 }

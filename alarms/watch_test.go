@@ -110,6 +110,7 @@ var wishes = map[string]struct {
 	"sns.lost":           {wish{s: topicWith(ops.Subscription{Protocol: "sqs", RedriveTo: "arn:aws:sqs:r:1:dead"})}, topicWith(ops.Subscription{Protocol: "sqs"})},
 	"sns.failed":         {wish{s: topicWith(ops.Subscription{Protocol: "sqs"})}, topicOf()},
 	"sns.redriven":       {wish{s: topicWith(ops.Subscription{Protocol: "sqs", RedriveTo: "arn:aws:sqs:r:1:dead"})}, topicWith(ops.Subscription{Protocol: "sqs"})},
+	"sns.silent":         {wish{s: topicOf(), missing: MissingIsBad}, streamOf()},
 	"sns.filter_invalid": {wish{s: topicWith(ops.Subscription{Protocol: "sqs", Filter: `{"a":["b"]}`}), part: "attributes"}, topicWith(ops.Subscription{Protocol: "sqs"})},
 }
 

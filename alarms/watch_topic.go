@@ -106,3 +106,19 @@ var topicFilterInvalid = Rule{
 		},
 	},
 }
+
+var topicSilent = Rule{
+	ID: "sns.silent", Severity: Ticket,
+	Title: "nobody publishes any more",
+	Why:   "AWS: nothing published for 5 of 5 minutes; only for topics that are never idle",
+	Next:  "is the publisher alive?",
+	Watch: &Watch{
+		Tier: OptIn, Stat: "Sum", Period: 60, M: 5, N: 5, Comparison: AtMost, Missing: MissingIsBad,
+		Metric: "NumberOfMessagesPublished", Formula: "0", When: "asked for: the topic is never idle",
+		Runbook: []string{"kxops status: since when is it silent", "is the publisher running, may it publish?", "kxops alarms mute while nothing is to come"},
+		Source:  "AWS recommended alarms (metric, 5 of 5, breaching); 0 instead of a baseline is ours",
+		Topic: func(t ops.Topic, _ Facts) []Draft {
+			return one(Draft{Query: topicMetric(t, "NumberOfMessagesPublished"), Unit: "messages", Formula: "nothing published for five minutes"})
+		},
+	},
+}
