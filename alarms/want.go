@@ -26,8 +26,8 @@ const alarmsTag = "kxops:alarms"
 
 // Bounds of a factor: beyond them a person wants another rule.
 const (
-	leastFactor = 0.1
-	mostFactor  = 10
+	leastFactor = 0.01
+	mostFactor  = 100
 )
 
 // Want draws up every alarm that should exist. It is pure.

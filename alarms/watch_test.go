@@ -281,7 +281,7 @@ func TestSettingsThatCannotBeMeant(t *testing.T) {
 		says string
 	}{
 		"rule":     {Settings{Overrides: []Override{{Rule: "kds.los", From: "config line 3", Reason: "x"}}}, `config line 3: there is no alarm rule "kds.los"; the nearest: kds.loss`},
-		"factor":   {Settings{Overrides: []Override{{Rule: "kds.loss", Factor: 11, Reason: "x"}}}, "factor 11 is out of range: 0.1 to 10"},
+		"factor":   {Settings{Overrides: []Override{{Rule: "kds.loss", Factor: 101, Reason: "x"}}}, "factor 101 is out of range: 0.01 to 100"},
 		"reason":   {Settings{Overrides: []Override{{Rule: "kds.loss", Factor: 2}}}, "a reason is missing"},
 		"severity": {Settings{Overrides: []Override{{Severity: "loud", Reason: "x"}}}, `severity "loud"`},
 		"tag":      {Settings{Tags: map[ops.ARN]map[string]string{"arn:aws:sqs:r:1:q": {"kxops:alarms": "on"}}}, `q: the tag kxops:alarms is "on"`},
