@@ -1,31 +1,22 @@
 package alarms
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
+
+	"kxops/ops"
 )
 
 // Seal sets the hash.
-func (p *Plan) Seal() error {
-	sum, err := p.sum()
-	p.Hash = sum
+func (p *Plan) Seal() (err error) {
+	p.Hash, err = ops.Sum(p.unsealed())
 	return err
 }
 
-// Check reports whether the plan is one of ours, of this catalogue, and still what
-// was sealed.
+// Check reports whether the plan is one of ours, still what was sealed, and of this
+// catalogue.
 func (p Plan) Check() error {
-	if p.Schema != PlanSchema {
-		return fmt.Errorf("not a plan of this kxops: schema %q, want %q", p.Schema, PlanSchema)
-	}
-	sum, err := p.sum()
-	if err != nil {
+	if err := ops.CheckSeal(ops.Seal{Schema: p.Schema, Hash: p.Hash}, PlanSchema, p.unsealed()); err != nil {
 		return err
-	}
-	if sum != p.Hash {
-		return fmt.Errorf("the plan was changed after it was made: its content has sha256 %.12s, it says %.12s", sum, p.Hash)
 	}
 	if p.Catalogue != Catalogue {
 		return fmt.Errorf("the plan is of catalogue %d, this kxops has %d: plan again", p.Catalogue, Catalogue)
@@ -33,14 +24,9 @@ func (p Plan) Check() error {
 	return nil
 }
 
-func (p Plan) sum() (string, error) {
+func (p Plan) unsealed() Plan {
 	p.Hash = ""
-	text, err := json.Marshal(p)
-	if err != nil {
-		return "", fmt.Errorf("seal the plan: %w", err)
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
+	return p
 }
 
 // Count returns how many items have one of the actions.

@@ -1,12 +1,6 @@
 package ops
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"time"
-)
+import "time"
 
 // PlanSchema is the version of a saved plan.
 const PlanSchema = "kxops/plan/v1"
@@ -131,35 +125,19 @@ type Plan struct {
 func (p Plan) Messages() int { return len(p.Manifest) }
 
 // Seal sets the hash.
-func (p *Plan) Seal() error {
-	sum, err := p.sum()
-	p.Hash = sum
+func (p *Plan) Seal() (err error) {
+	p.Hash, err = Sum(p.unsealed())
 	return err
 }
 
 // Check reports whether the plan is one of ours and still what was sealed.
 func (p Plan) Check() error {
-	if p.Schema != PlanSchema {
-		return fmt.Errorf("not a plan of this kxops: schema %q, want %q", p.Schema, PlanSchema)
-	}
-	sum, err := p.sum()
-	if err != nil {
-		return err
-	}
-	if sum != p.Hash {
-		return fmt.Errorf("the plan was changed after it was made: its content has sha256 %.12s, it says %.12s", sum, p.Hash)
-	}
-	return nil
+	return CheckSeal(Seal{Schema: p.Schema, Hash: p.Hash}, PlanSchema, p.unsealed())
 }
 
-func (p Plan) sum() (string, error) {
+func (p Plan) unsealed() Plan {
 	p.Hash = ""
-	text, err := json.Marshal(p)
-	if err != nil {
-		return "", fmt.Errorf("seal the plan: %w", err)
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
+	return p
 }
 
 // RunState is where an operation is.
