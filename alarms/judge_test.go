@@ -107,6 +107,11 @@ var examples = map[string]struct{ fires, quiet ops.Snapshot }{
 		s.Streams.Items[0].Consumers[0].State = "Disabled"
 		return s
 	}(), streamOf(flat(ops.Incoming, 10))},
+	"kds.short_retention": {streamOf(), func() ops.Snapshot {
+		s := streamOf()
+		s.Streams.Items[0].Retention = 7 * day
+		return s
+	}()},
 	"kds.unread": {func() ops.Snapshot {
 		s := streamOf(flat(ops.Incoming, 10), gone(ops.IteratorAge))
 		s.Streams.Items[0].Consumers = nil

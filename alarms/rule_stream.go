@@ -2,6 +2,8 @@ package alarms
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"kxops/ops"
 )
@@ -103,6 +105,23 @@ var streamConsumerOff = Rule{
 			if c.Kind == ops.ByMapping && (c.State == "Disabled" || c.State == "Disabling") && l.recent(s.Measures.Get(ops.Incoming), 15) > 0 {
 				return fmt.Sprintf("the mapping to %s is disabled while records arrive", c.Name)
 			}
+		}
+		return ""
+	},
+}
+
+// shortRetention is the retention that a stream has where nobody chose one.
+const shortRetention = 24 * time.Hour
+
+var streamShortRetention = Rule{
+	ID: "kds.short_retention", Severity: Info,
+	Title: "a page about this stream leaves twelve hours at most",
+	Why:   "ours: kds.loss and kds.efo_loss page at half of the retention, and 24 h is what a stream has by default: a night is longer than the rest",
+	Next:  "raise the retention to 48 h or more; beyond 24 h AWS bills it by shard hour or by GB",
+	Stream: func(s ops.Stream, l look) string {
+		read := slices.ContainsFunc(s.Consumers, func(c ops.Consumer) bool { return c.Polls() || c.Kind == ops.ByFanOut })
+		if read && s.Retention > 0 && s.Retention <= shortRetention {
+			return fmt.Sprintf("retention %s: when its alarm pages, %s are left", ops.Span(s.Retention.Seconds()), ops.Span(s.Retention.Seconds()/2))
 		}
 		return ""
 	},

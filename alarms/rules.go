@@ -16,6 +16,9 @@ var Rules = []Rule{
 	streamCapacityBytes,
 	streamCapacityRecords,
 	streamPutFailed,
+	channelFailed,
+	channelStale,
+	streamShortRetention,
 	streamConsumerOff,
 	streamUnread,
 
@@ -31,6 +34,7 @@ var Rules = []Rule{
 	deliveryTransform,
 	deliveryConvert,
 	deliveryPartitions,
+	deliveryKey,
 	deliveryFailed,
 	deliverySilentErrors,
 
@@ -55,8 +59,10 @@ var Rules = []Rule{
 	functionAsyncAge,
 	functionDeadLetterErrors,
 	functionDestinationFailures,
+	functionMappingDropped,
 	functionNearTimeout,
 	functionRecursion,
+	functionAccount,
 
 	topicLost,
 	topicFailed,

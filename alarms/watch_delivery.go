@@ -3,6 +3,7 @@ package alarms
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"kxops/ops"
@@ -214,6 +215,36 @@ var deliveryPartitions = Rule{
 				return skip("dynamic partitioning is off")
 			}
 			return one(Draft{Query: deliveryMetric(d, "PartitionCountExceeded"), Level: 1, Unit: "partitions", Formula: "once in five minutes"})
+		},
+	},
+}
+
+// keyFailures are what Firehose counts when it cannot use the key of a delivery.
+var keyFailures = []string{"KMSKeyAccessDenied", "KMSKeyDisabled", "KMSKeyInvalidState", "KMSKeyNotFound"}
+
+var deliveryKey = Rule{
+	ID: "fh.kms", Severity: Page,
+	Title: "the delivery cannot use its key: nothing comes in or goes out",
+	Why:   "AWS calls these metrics critical; over 0 of the four together in one minute",
+	Next:  "the key: deleted, disabled, or its policy refuses Firehose",
+	Watch: &Watch{
+		Tier: Recommended, Period: 60, M: 1, N: 1, Comparison: Above, Missing: MissingIsGood,
+		Metric: "KMSKeyAccessDenied + …Disabled + …InvalidState + …NotFound", Formula: "0", When: "a customer-managed key encrypts it",
+		Runbook:  []string{"kxops status: is anything delivered?", "the key's state: enabled, not pending deletion", "the key policy and the role: kms:GenerateDataKey and kms:Decrypt for Firehose"},
+		Source:   "AWS Firehose review (critical); rule ours",
+		Unproven: "whether FILL gives zeros for a series without any point in the range",
+		Delivery: func(d ops.Delivery, _ Facts) []Draft {
+			if !strings.HasPrefix(d.Encryption, "arn:") {
+				return skip("no key of the account's own encrypts it")
+			}
+			var queries []Query
+			var sum []string
+			for i, metric := range keyFailures {
+				q := deliveryMetric(d, metric)
+				q.ID, q.Stat, q.Period = fmt.Sprintf("m%d", i+1), "Sum", 60
+				queries, sum = append(queries, q), append(sum, "FILL("+q.ID+",0)")
+			}
+			return one(Draft{Math: append(queries, Query{ID: "e1", Expression: strings.Join(sum, "+"), Period: 60, Returns: true}), Unit: "calls", Formula: "any"})
 		},
 	},
 }

@@ -199,6 +199,51 @@ func (f Facts) failsTo(fn ops.ARN) bool {
 	return false
 }
 
+var functionMappingDropped = Rule{
+	ID: "lambda.esm_dropped", Severity: Page,
+	Title: "the function's mapping gives events up: retries or their age are exhausted",
+	Why:   "AWS metric; each one is dropped or sent to the on-failure destination, so one is enough",
+	Next:  "look at the function's errors, and whether the mapping has an on-failure destination",
+	Watch: &Watch{
+		Tier: Recommended, Stat: "Sum", Period: 60, M: 1, N: 1, Comparison: Above, Missing: MissingIsGood,
+		Metric: "DroppedEventCount", Formula: "0", When: "a mapping publishes event counts (MetricsConfig EventCount)",
+		Runbook:  []string{"kxops status: does the function fail, is it throttled", "kxops dlq pointer: read the records that were given up while the stream still has them", "raise the retries or the record age, or add an on-failure destination"},
+		Source:   "AWS metric (opt-in, billed by AWS); rule ours",
+		Unproven: "whether the metric has dimensions beside EventSourceMappingUUID",
+		Function: func(fn ops.Function, f Facts) []Draft {
+			var out []Draft
+			for _, mapping := range f.counting(fn.ARN) {
+				out = append(out, Draft{Part: mapping, Unit: "events", Formula: "any",
+					Query: Query{Namespace: lambda, Metric: "DroppedEventCount", Dimensions: map[string]string{"EventSourceMappingUUID": mapping}}})
+			}
+			if out == nil {
+				return skip("no mapping of it publishes event counts")
+			}
+			return out
+		},
+	},
+}
+
+// counting lists the mappings of a function that publish event counts, by UUID.
+func (f Facts) counting(fn ops.ARN) []string {
+	var out []string
+	add := func(consumers []ops.Consumer) {
+		for _, c := range consumers {
+			if c.Counts != "" && c.ARN.Unqualified() == fn {
+				out = append(out, c.Counts)
+			}
+		}
+	}
+	for _, s := range f.Snapshot.Streams.Items {
+		add(s.Consumers)
+	}
+	for _, q := range f.Snapshot.Queues.Items {
+		add(q.Consumers)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 var functionNearTimeout = Rule{
 	ID: "lambda.near_timeout", Severity: Info,
 	Title: "invocations come near the timeout",
@@ -236,6 +281,37 @@ var functionRecursion = Rule{
 		Source:  "ours on an AWS metric",
 		Function: func(fn ops.Function, _ Facts) []Draft {
 			return one(Draft{Query: functionMetric(fn, "RecursiveInvocationsDropped"), Unit: "invocations", Formula: "any"})
+		},
+	},
+}
+
+// accountShare is how much of the account's concurrency may be claimed (AWS list: about 90 %).
+const accountShare = 0.9
+
+var functionAccount = Rule{
+	ID: "lambda.account", Severity: Ticket,
+	Title: "the account's concurrency is nearly used up: any function may be throttled next",
+	Why:   "AWS: over 90 % of the account's quota in 10 of 10 minutes",
+	Next:  "ask for a higher quota, or bound the function that takes it all",
+	Watch: &Watch{
+		Tier: Essential, Stat: "Maximum", Period: 60, M: 10, N: 10, Comparison: Above, Missing: MissingIsGood,
+		Metric: "ClaimedAccountConcurrency", Formula: "0.9 × the account's concurrency", When: "once for the account and region, if there is a function",
+		Runbook: []string{"kxops status: which functions run most, which are throttled", "reserve concurrency for what must not wait, bound what may", "request a quota increase (Lambda, concurrent executions)"},
+		Source:  "AWS recommended alarms",
+		Region: func(f Facts) []Draft {
+			if len(f.Snapshot.Functions.Items) == 0 {
+				return skip("there is no function")
+			}
+			quota, ok := f.Snapshot.Concurrency.Value()
+			switch {
+			case ok:
+			case f.Snapshot.Concurrency.Why() == ops.Unsupported:
+				return skip("the account's concurrency cannot be asked for here")
+			default:
+				return unread("the account's concurrency")
+			}
+			return one(Draft{Query: Query{Namespace: lambda, Metric: "ClaimedAccountConcurrency"}, Level: accountShare * quota, Unit: "executions",
+				Formula: "0.9 × " + thousands(quota) + " at once", Inputs: map[string]string{"concurrency": thousands(quota)}})
 		},
 	},
 }

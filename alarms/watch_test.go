@@ -37,6 +37,17 @@ var (
 	fannedIn = ops.Consumer{Kind: ops.ByFanOut, ARN: "arn:aws:kinesis:r:1:stream/s/consumer/live:1", Name: "live"}
 )
 
+var counting = ops.Consumer{Kind: ops.ByMapping, ARN: "arn:aws:lambda:r:1:function:f", Name: "f", ID: "esm-1", Counts: "esm-1"}
+
+func channelTo(destination string, held time.Duration) ops.Consumer {
+	return ops.Consumer{Kind: ops.ByChannel, ARN: "arn:aws:kinesis:r:1:channel/1", Name: "lake", Destination: destination, Freshness: held}
+}
+
+func concurrency(s ops.Snapshot, n float64) ops.Snapshot {
+	s.Concurrency = ops.Know(n, noon)
+	return s
+}
+
 func fromStreamS(d *ops.Delivery) { d.Source = "arn:aws:kinesis:r:1:stream/s" }
 
 func async(s ops.Snapshot) ops.Snapshot {
@@ -71,6 +82,8 @@ var wishes = map[string]struct {
 	"kds.capacity_bytes":   {wish{s: provisioned(streamOf()), level: 0.8 * 4 * 1048576 * 60}, func() ops.Snapshot { s := streamOf(); s.Streams.Items[0].Mode = "ON_DEMAND"; return s }()},
 	"kds.capacity_records": {wish{s: provisioned(streamOf()), level: 192_000}, func() ops.Snapshot { s := streamOf(); s.Streams.Items[0].Mode = "ON_DEMAND"; return s }()},
 	"kds.put_failed":       {wish{s: streamOf()}, topicOf()},
+	"kds.channel_failed":   {wish{s: consumers(streamOf(), channelTo("Iceberg", 5*time.Minute)), part: "lake"}, streamOf()},
+	"kds.channel_stale":    {wish{s: consumers(streamOf(), channelTo("S3", 15*time.Minute)), level: 1800, part: "lake"}, streamOf()},
 
 	"fh.stale":           {wish{s: deliveryOf(nil), level: 600}, streamOf()},
 	"fh.blocked":         {wish{s: deliveryOf(nil), level: 1}, streamOf()},
@@ -84,6 +97,9 @@ var wishes = map[string]struct {
 	"fh.transform":       {wish{s: deliveryOf(func(d *ops.Delivery) { d.Transform = "arn:aws:lambda:r:1:function:f" }), level: 1}, deliveryOf(nil)},
 	"fh.convert":         {wish{s: deliveryOf(func(d *ops.Delivery) { d.Conversion = true })}, deliveryOf(nil)},
 	"fh.partitions":      {wish{s: deliveryOf(func(d *ops.Delivery) { d.Partitioning = true }), level: 1}, deliveryOf(nil)},
+
+	"fh.kms": {wish{s: deliveryOf(func(d *ops.Delivery) { d.Encryption = "arn:aws:kms:r:1:key/k" })},
+		deliveryOf(func(d *ops.Delivery) { d.Encryption = "AWS_OWNED_CMK" })},
 
 	"sqs.age":      {wish{s: queueOf(func(q *ops.Queue) { q.Visibility = 10 * time.Minute }), level: 1800}, deadOf(nil)},
 	"sqs.loss":     {wish{s: queueOf(nil), level: 2 * 86400}, deadOf(nil)},
@@ -104,6 +120,8 @@ var wishes = map[string]struct {
 	"lambda.async_age":     {wish{s: async(functionOf(false)), level: 3 * 3600 * 1000}, functionOf(false)},
 	"lambda.dlq_errors":    {wish{s: functionWith(func(f *ops.Function) { f.DeadLetter = "arn:aws:sqs:r:1:dead" })}, functionOf(false)},
 	"lambda.dest_failures": {wish{s: functionWith(func(f *ops.Function) { f.OnFailure = "arn:aws:sqs:r:1:dead" })}, functionOf(false)},
+	"lambda.esm_dropped":   {wish{s: consumers(functionOf(true), counting), part: "esm-1"}, functionOf(true)},
+	"lambda.account":       {wish{s: concurrency(functionOf(false), 1000), level: 900}, concurrency(topicOf(), 1000)},
 	"lambda.near_timeout":  {wish{s: functionOf(false), level: 2700}, topicOf()},
 	"lambda.recursion":     {wish{s: functionOf(false)}, topicOf()},
 
@@ -148,7 +166,7 @@ func TestEveryRuleDrawsUpItsAlarm(t *testing.T) {
 		if got.M < 1 || got.N < got.M || got.Formula == "" || got.Period*got.N > 86400 {
 			t.Errorf("%s is no alarm that CloudWatch takes: %+v", id, got)
 		}
-		if returns := returning(got); len(got.Math) > 0 && (returns != 1 || got.Stat != "") || len(got.Math) == 0 && (got.Query.Metric == "" || got.Stat == "" || len(got.Query.Dimensions) == 0) {
+		if returns := returning(got); len(got.Math) > 0 && (returns != 1 || got.Stat != "") || len(got.Math) == 0 && (got.Query.Metric == "" || got.Stat == "" || len(got.Query.Dimensions) == 0 && w.Region == nil) {
 			t.Errorf("%s: %d queries return, %+v", id, returns, got)
 		}
 		if n := len(wantedOf(x.none, id)); n != 0 {

@@ -130,6 +130,13 @@ type Consumer struct {
 	BatchSize    int
 	OnFailure    ARN    // where the pointer to a failed batch goes, "" for nowhere
 	LastResult   string // the mapping's LastProcessingResult
+	// Counts is the UUID of the consumer's mapping where that publishes how many
+	// events it dropped (MetricsConfig with EventCount), "" where it does not.
+	Counts string
+	// Destination and Freshness are a channel's: S3 or Iceberg, as in the metric
+	// names, and the longest that it holds data back. 0: not read.
+	Destination string
+	Freshness   time.Duration
 }
 
 // Polls reports whether the consumer reads with GetRecords, which feeds the

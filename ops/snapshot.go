@@ -28,6 +28,9 @@ type Snapshot struct {
 	Buckets    Section[Bucket]
 	Alarms     Section[Alarm]
 
+	// Concurrency is how many functions may run at once in this account and region.
+	Concurrency Reading
+
 	MetricsAt      time.Time // when metrics were last read; zero: never
 	MetricsProblem *Problem
 	Links          []Link

@@ -32,6 +32,17 @@ func useEverything(s *ops.Snapshot) {
 	for i := range s.Deliveries.Items {
 		d := &s.Deliveries.Items[i]
 		d.Transform, d.Processors, d.Conversion, d.Partitioning = s.Functions.Items[0].ARN, []string{"Lambda"}, true, true
+		d.Encryption = "arn:aws:kms:eu-west-1:111122223333:key/k"
+	}
+	for i := range s.Streams.Items {
+		st := &s.Streams.Items[i]
+		for j := range st.Consumers {
+			if c := &st.Consumers[j]; c.Kind == ops.ByMapping {
+				c.Counts = c.ID
+			}
+		}
+		st.Consumers = append(st.Consumers, ops.Consumer{Kind: ops.ByChannel, Name: "lake", Destination: "S3", Freshness: 5 * time.Minute},
+			ops.Consumer{Kind: ops.ByChannel, Name: "tables", Destination: "Iceberg", Freshness: 15 * time.Minute})
 	}
 	for i := range s.Topics.Items {
 		topic := &s.Topics.Items[i]

@@ -35,6 +35,9 @@ type lambdaService struct {
 	mappings  map[string]*mapping  // by UUID
 	code      map[string]behaviour // by function name, whether the function exists or not
 	running   int                  // executions in progress, of all functions
+
+	unreserved int           // executions in progress of functions without a reservation
+	claimed    *metricSeries // ClaimedAccountConcurrency
 }
 
 // function is one Lambda function.
@@ -52,6 +55,7 @@ func (f *function) name() string { return aws.ToString(f.config.FunctionName) }
 
 func newLambda(r *Region) {
 	s := &lambdaService{r: r, functions: map[string]*function{}, mappings: map[string]*mapping{}, code: map[string]behaviour{}}
+	s.claimed = r.metrics.series("AWS/Lambda", "ClaimedAccountConcurrency", "Count")
 	r.functions = s
 	handle(r, "lambda", "CreateFunction", s.createFunction)
 	handle(r, "lambda", "DeleteFunction", s.deleteFunction)

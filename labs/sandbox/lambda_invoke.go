@@ -131,9 +131,19 @@ func (s *lambdaService) execute(c *functionCall, done func(invocation)) invocati
 	m.throttles.add(start, 0)
 	m.duration.add(start, float64(out.Took)/float64(time.Millisecond))
 	m.concurrent.add(start, float64(f.running))
+	unreserved := f.reserved == nil
+	if unreserved {
+		s.unreserved++
+	}
+	// What is claimed is what runs without a reservation, and every reservation (LDG
+	// monitoring-concurrency).
+	s.claimed.add(start, float64(s.unreserved+s.reservedBy(nil)))
 	s.r.after(out.Took, func() {
 		f.running--
 		s.running--
+		if unreserved {
+			s.unreserved--
+		}
 		if done != nil {
 			done(out)
 		}

@@ -51,7 +51,6 @@ func (s *lambdaService) createMapping(_ context.Context, in *lambda.CreateEventS
 		given{"FilterCriteria", in.FilterCriteria != nil && len(in.FilterCriteria.Filters) > 0},
 		given{"KMSKeyArn", in.KMSKeyArn != nil},
 		given{"LoggingConfig", in.LoggingConfig != nil},
-		given{"MetricsConfig", in.MetricsConfig != nil && len(in.MetricsConfig.Metrics) > 0},
 		given{"ProvisionedPollerConfig", in.ProvisionedPollerConfig != nil},
 		given{"Queues", len(in.Queues) > 0},
 		given{"SelfManagedEventSource", in.SelfManagedEventSource != nil},
@@ -84,7 +83,7 @@ func (s *lambdaService) createMapping(_ context.Context, in *lambda.CreateEventS
 		return nil, err
 	}
 	settings := mappingSettings{in.BatchSize, in.MaximumBatchingWindowInSeconds, in.MaximumRetryAttempts, in.MaximumRecordAgeInSeconds,
-		in.ParallelizationFactor, in.BisectBatchOnFunctionError, in.DestinationConfig, in.FunctionResponseTypes, in.ScalingConfig}
+		in.ParallelizationFactor, in.BisectBatchOnFunctionError, in.DestinationConfig, in.FunctionResponseTypes, in.ScalingConfig, in.MetricsConfig}
 	if err := m.configure(settings); err != nil {
 		return nil, err
 	}
@@ -146,6 +145,7 @@ type mappingSettings struct {
 	destination                           *types.DestinationConfig
 	responses                             []types.FunctionResponseType
 	scaling                               *types.ScalingConfig
+	metrics                               *types.EventSourceMappingMetricsConfig
 }
 
 func (m *mapping) configure(in mappingSettings) error {
@@ -162,6 +162,13 @@ func (m *mapping) configure(in mappingSettings) error {
 		}
 	} else if in.scaling != nil {
 		return invalidParameter("ScalingConfig is only supported for SQS event sources.")
+	}
+	if in.metrics != nil {
+		for _, x := range in.metrics.Metrics {
+			if x != types.EventSourceMappingMetricEventCount {
+				return invalidParameter("Unsupported metric for this event source: %s", x)
+			}
+		}
 	}
 	fifo := strings.HasSuffix(string(m.source), ".fifo")
 	for _, l := range []struct {
@@ -200,10 +207,19 @@ func (m *mapping) configure(in mappingSettings) error {
 	keep(&c.BisectBatchOnFunctionError, in.bisect)
 	keep(&c.DestinationConfig, in.destination)
 	keep(&c.ScalingConfig, in.scaling)
+	keep(&c.MetricsConfig, in.metrics)
 	if in.responses != nil {
 		c.FunctionResponseTypes = in.responses
 	}
 	return nil
+}
+
+// counted adds to one of the event counts, where the mapping publishes them (LDG
+// monitoring-metrics-types, event source mapping metrics).
+func (s *lambdaService) counted(m *mapping, metric string, events int) {
+	if c := m.config.MetricsConfig; c != nil && len(c.Metrics) > 0 {
+		s.r.metrics.series("AWS/Lambda", metric, "Count", "EventSourceMappingUUID", m.id()).add(s.r.now(), float64(events))
+	}
 }
 
 func (s *lambdaService) findMapping(uuid *string) (*mapping, error) {
@@ -259,7 +275,6 @@ func (s *lambdaService) updateMapping(_ context.Context, in *lambda.UpdateEventS
 		given{"FilterCriteria", in.FilterCriteria != nil && len(in.FilterCriteria.Filters) > 0},
 		given{"KMSKeyArn", in.KMSKeyArn != nil},
 		given{"LoggingConfig", in.LoggingConfig != nil},
-		given{"MetricsConfig", in.MetricsConfig != nil && len(in.MetricsConfig.Metrics) > 0},
 		given{"ProvisionedPollerConfig", in.ProvisionedPollerConfig != nil},
 		given{"SelfManagedKafkaEventSourceConfig", in.SelfManagedKafkaEventSourceConfig != nil},
 		given{"SourceAccessConfigurations", len(in.SourceAccessConfigurations) > 0},
@@ -283,7 +298,7 @@ func (s *lambdaService) updateMapping(_ context.Context, in *lambda.UpdateEventS
 		function = f.name()
 	}
 	settings := mappingSettings{in.BatchSize, in.MaximumBatchingWindowInSeconds, in.MaximumRetryAttempts, in.MaximumRecordAgeInSeconds,
-		in.ParallelizationFactor, in.BisectBatchOnFunctionError, in.DestinationConfig, in.FunctionResponseTypes, in.ScalingConfig}
+		in.ParallelizationFactor, in.BisectBatchOnFunctionError, in.DestinationConfig, in.FunctionResponseTypes, in.ScalingConfig, in.MetricsConfig}
 	if err := m.configure(settings); err != nil {
 		return nil, err
 	}
@@ -373,6 +388,8 @@ func (s *lambdaService) pollQueue(m *mapping, f *function) (found bool) {
 			return found // the messages come back after their visibility timeout
 		}
 		m.inFlight++
+		s.counted(m, "PolledEventCount", len(messages))
+		s.counted(m, "InvokedEventCount", len(messages))
 		c := &functionCall{function: f, requestID: s.r.id(), messages: messages}
 		c.event = func() []byte { return s.queueEvent(m, messages) }
 		s.execute(c, func(got invocation) { s.finishBatch(m, messages, got) })
@@ -409,6 +426,7 @@ func (s *lambdaService) finishBatch(m *mapping, messages []queueMessage, got inv
 		s.pollAfter(m, 0) // a poller was short: it goes on at once
 	}
 	if got.Error != "" {
+		s.counted(m, "FailedInvokeEventCount", len(messages))
 		return
 	}
 	failed, all := map[string]bool{}, false
@@ -419,11 +437,15 @@ func (s *lambdaService) finishBatch(m *mapping, messages []queueMessage, got inv
 		}
 		failed, all = failedItems(got.Payload, ids)
 	}
+	deleted := 0
 	for _, msg := range messages {
 		if !all && !failed[msg.ID] {
 			s.r.queues.remove(m.source, msg.Handle)
+			deleted++
 		}
 	}
+	s.counted(m, "FailedInvokeEventCount", len(messages)-deleted)
+	s.counted(m, "DeletedEventCount", deleted)
 }
 
 func (m *mapping) reportsItems() bool {

@@ -157,6 +157,10 @@ func (s *lambdaService) pollShard(m *mapping, f *function, sh *shardReader) bool
 	}
 	f.metrics.iteratorAge.add(s.r.now(), float64(s.r.now().Sub(last.Arrived))/float64(time.Millisecond))
 	sh.busy = true
+	if sh.tries == 0 && len(sh.parts) == 0 { // not a batch that comes again
+		s.counted(m, "PolledEventCount", len(records))
+	}
+	s.counted(m, "InvokedEventCount", len(records))
 	c := &functionCall{function: f, requestID: s.r.id(), records: records}
 	c.event = func() []byte { return s.streamEvent(m, f, sh, records) }
 	s.execute(c, func(got invocation) { s.finishRecords(m, f, sh, records, got) })
@@ -222,6 +226,7 @@ func (s *lambdaService) finishRecords(m *mapping, f *function, sh *shardReader, 
 	} else if m.reportsItems() {
 		good = processed(got.Payload, records)
 	}
+	s.counted(m, "FailedInvokeEventCount", len(records)-good)
 	if good == len(records) {
 		m.config.LastProcessingResult = aws.String(resultOK)
 		s.moveOn(sh, records)
@@ -303,6 +308,7 @@ type kinesisBatchInfo struct {
 }
 
 func (s *lambdaService) reportDiscard(m *mapping, f *function, sh *shardReader, records []streamRecord, condition string, tries int, got *invocation) {
+	s.counted(m, "DroppedEventCount", len(records))
 	destination := ops.ARN(onFailure(m.config.DestinationConfig))
 	if destination == "" {
 		return
@@ -330,7 +336,9 @@ func (s *lambdaService) reportDiscard(m *mapping, f *function, sh *shardReader, 
 	}
 	if err != nil {
 		f.metrics.series("DestinationDeliveryFailures", "Count").add(s.r.now(), 1)
+		return
 	}
+	s.counted(m, "OnFailureDestinationDeliveredEventCount", len(records))
 }
 
 // streamEvent is the event that a function gets from a stream (LDG with-kinesis).

@@ -90,9 +90,13 @@ func (f *functions) bodies(url *string) []string {
 
 // counted sums a function's metric over the last day.
 func (f *functions) counted(function, metric string) datapoint {
+	return f.countedFor(metric, "FunctionName", function)
+}
+
+func (f *functions) countedFor(metric string, dims ...string) datapoint {
 	f.sb.mu.Lock()
 	defer f.sb.mu.Unlock()
-	s := f.sb.regions[HomeRegion].metrics.find("AWS/Lambda", metric, "FunctionName", function)
+	s := f.sb.regions[HomeRegion].metrics.find("AWS/Lambda", metric, dims...)
 	if s == nil {
 		return datapoint{}
 	}
@@ -353,6 +357,7 @@ func TestLambdaStreamMapping(t *testing.T) {
 		in.BatchSize = aws.Int32(4)
 		in.BisectBatchOnFunctionError = aws.Bool(true)
 		in.DestinationConfig = &types.DestinationConfig{OnFailure: &types.OnFailure{Destination: aws.String(arnOf("payments-failures"))}}
+		in.MetricsConfig = &types.EventSourceMappingMetricsConfig{Metrics: []types.EventSourceMappingMetric{types.EventSourceMappingMetricEventCount}}
 	})
 	if r := aws.ToString(f.mapping(id).LastProcessingResult); r != resultNone {
 		t.Errorf("result %q", r)
@@ -385,6 +390,14 @@ func TestLambdaStreamMapping(t *testing.T) {
 	}
 	if r := aws.ToString(f.mapping(id).LastProcessingResult); r != resultOK {
 		t.Errorf("result %q after the poison was passed", r)
+	}
+	if got := f.countedFor("ClaimedAccountConcurrency").max; got != 1 {
+		t.Errorf("%v claimed by one function on one shard", got)
+	}
+	for metric, want := range map[string]float64{"PolledEventCount": 5, "DroppedEventCount": 1, "OnFailureDestinationDeliveredEventCount": 1} {
+		if got := f.countedFor(metric, "EventSourceMappingUUID", id).sum; got != want {
+			t.Errorf("%s is %v, want %v", metric, got, want)
+		}
 	}
 }
 

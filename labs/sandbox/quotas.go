@@ -56,6 +56,7 @@ var quotas = []quota{
 	{"kinesis", "ListStreamConsumers", 5, true},
 	{"kinesis", "ListShards", 1000, true},
 	{"kinesis", "ListChannels", 5, false},
+	{"kinesis", "DescribeChannel", 5, false},
 	{"kinesis", "DescribeLimits", 1, false},
 	{"lambda", "GetFunction", 100, false},
 	{"lambda", "GetPolicy", 15, false},

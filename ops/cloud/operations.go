@@ -43,6 +43,7 @@ var Operations = []Operation{
 	{Look, "Kinesis", "DescribeStreamSummary", "kinesis:DescribeStreamSummary", anyStream},
 	{Look, "Kinesis", "ListStreamConsumers", "kinesis:ListStreamConsumers", anyStream},
 	{Look, "Kinesis", "ListChannels", "kinesis:ListChannels", anything},
+	{Look, "Kinesis", "DescribeChannel", "kinesis:DescribeChannel", anything},
 	{Look, "Kinesis", "ListShards", "kinesis:ListShards", anyStream},
 
 	{Look, "Firehose", "ListDeliveryStreams", "firehose:ListDeliveryStreams", anything},
@@ -64,6 +65,7 @@ var Operations = []Operation{
 	{Look, "Lambda", "ListEventSourceMappings", "lambda:ListEventSourceMappings", anything},
 	{Look, "Lambda", "GetFunctionConfiguration", "lambda:GetFunctionConfiguration", anyFunction},
 	{Look, "Lambda", "GetFunctionConcurrency", "lambda:GetFunctionConcurrency", anyFunction},
+	{Look, "Lambda", "GetAccountSettings", "lambda:GetAccountSettings", anything},
 	{Look, "Lambda", "GetFunctionEventInvokeConfig", "lambda:GetFunctionEventInvokeConfig", anyFunction},
 
 	{Look, "S3", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", anyBucket},

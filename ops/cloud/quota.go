@@ -36,6 +36,7 @@ var Quotas = []Quota{
 	{"Kinesis", "GetShardIterator", 2, true, "Kinesis API reference, GetShardIterator: 5 per second per shard; consumers need the rest"},
 	{"Kinesis", "GetRecords", 2, true, "Kinesis API reference, GetRecords: 5 per second per shard; consumers need the rest"},
 	{"Kinesis", "ListChannels", 5, false, "Kinesis API reference, ListChannels: 5 per second per account"},
+	{"Kinesis", "DescribeChannel", 5, false, "Kinesis API reference, DescribeChannel: 5 per second per account"},
 	{"Firehose", "DescribeDeliveryStream", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"Firehose", "ListDeliveryStreams", 5, false, "https://docs.aws.amazon.com/firehose/latest/dev/limits.html"},
 	{"SNS", "ListTopics", 30, false, "SNS API reference, ListTopics: throttled at 30 per second"},

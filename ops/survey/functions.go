@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -50,6 +51,44 @@ func (s *Survey) surveyFunctions(ctx context.Context) {
 		})
 	})
 	both.Wait()
+	s.readConcurrency(ctx)
+}
+
+// quotaEvery is how often the account's quota of concurrency is read: it changes
+// when somebody has asked AWS for more.
+const quotaEvery = time.Hour
+
+// readConcurrency reads how many functions may run at once, where there are any.
+// One that may not be read leaves a rule without its number and nothing else.
+func (s *Survey) readConcurrency(ctx context.Context) {
+	s.mu.Lock()
+	known := s.picture.Concurrency
+	due := len(s.picture.Functions.Entries) > 0 && (s.options.Now().Sub(s.picture.quotaAt) >= quotaEvery || s.ask.Fresh)
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	out, err := s.functions.GetAccountSettings(ctx, &lambda.GetAccountSettingsInput{})
+	var p *ops.Problem
+	if err != nil {
+		p = s.explain(ctx, err)
+	}
+	switch {
+	case err == nil && out.AccountLimit != nil && out.AccountLimit.ConcurrentExecutions > 0:
+		known = ops.Know(float64(out.AccountLimit.ConcurrentExecutions), s.options.Now())
+	case err == nil, p != nil && p.Fault == ops.FaultUnsupported:
+		known = ops.Missing(ops.Unsupported)
+	case p != nil && p.Fault == ops.FaultDenied:
+		known = ops.Missing(ops.Denied)
+	default:
+		return // it is asked for again in the next look
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.picture.Concurrency, s.picture.quotaAt = known, s.options.Now()
+	s.touch()
 }
 
 func (s *Survey) listFunctions(ctx context.Context, found func([]ops.Function)) error {
@@ -210,6 +249,9 @@ func mappingFrom(x types.EventSourceMappingConfiguration) mapping {
 	// -1, the default, means until the stream trims.
 	if age := aws.ToInt32(x.MaximumRecordAgeInSeconds); age > 0 {
 		m.MaxRecordAge = time.Duration(age) * time.Second
+	}
+	if x.MetricsConfig != nil && slices.Contains(x.MetricsConfig.Metrics, types.EventSourceMappingMetricEventCount) {
+		m.Counts = m.ID
 	}
 	if x.DestinationConfig != nil && x.DestinationConfig.OnFailure != nil {
 		m.OnFailure = ops.ARN(aws.ToString(x.DestinationConfig.OnFailure.Destination))

@@ -22,6 +22,9 @@ type picture struct {
 	Buckets       shelf[ops.Bucket]
 	Alarms        shelf[ops.Alarm]
 
+	Concurrency ops.Reading // functions at once, as the account's quota allows
+	quotaAt     time.Time   // when that was asked for
+
 	// Measures holds what was read of each resource. A value is replaced whole and
 	// never written to, so that snapshots can share it.
 	Measures       map[ops.ARN]ops.Measures
@@ -121,6 +124,7 @@ func (p *picture) Snapshot() ops.Snapshot {
 		Functions:      section(&p.Functions, true, func(f *ops.Function) string { return f.Name }),
 		Buckets:        section(&p.Buckets, false, func(b *ops.Bucket) string { return b.Name }),
 		Alarms:         section(&p.Alarms, true, func(a *ops.Alarm) string { return a.Name }),
+		Concurrency:    p.Concurrency,
 		MetricsAt:      p.MetricsAt,
 		MetricsProblem: p.MetricsProblem,
 	}

@@ -83,7 +83,7 @@ func registered(consumers []ops.Consumer, fanOut map[string]mapping) []ops.Consu
 			continue
 		}
 		c.ARN, c.Name, c.State = m.ARN, m.Name, m.State
-		c.BatchSize, c.MaxRecordAge, c.OnFailure, c.LastResult = m.BatchSize, m.MaxRecordAge, m.OnFailure, m.LastResult
+		c.Counts, c.BatchSize, c.MaxRecordAge, c.OnFailure, c.LastResult = m.Counts, m.BatchSize, m.MaxRecordAge, m.OnFailure, m.LastResult
 	}
 	return consumers
 }

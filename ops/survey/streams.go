@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,10 +85,10 @@ func (s *Survey) describeStream(ctx context.Context, st ops.Stream) (ops.Stream,
 	}
 	if st.Channels > 0 {
 		channels, err := s.channels(ctx, st.ARN)
+		st.Consumers = append(st.Consumers, channels...)
 		if err != nil {
 			return st, &partlyError{err}
 		}
-		st.Consumers = append(st.Consumers, channels...)
 	}
 	return st, nil
 }
@@ -148,16 +149,50 @@ func (s *Survey) channels(ctx context.Context, stream ops.ARN) ([]ops.Consumer, 
 		}
 		for _, c := range out.ChannelSummaries {
 			consumers = append(consumers, ops.Consumer{
-				Kind:       ops.ByChannel,
-				ARN:        ops.ARN(aws.ToString(c.ChannelARN)),
-				Name:       aws.ToString(c.ChannelName),
-				ID:         aws.ToString(c.ChannelId),
-				State:      string(c.ChannelStatus),
-				LastResult: aws.ToString(c.ChannelStatusReason),
+				Kind:        ops.ByChannel,
+				ARN:         ops.ARN(aws.ToString(c.ChannelARN)),
+				Name:        aws.ToString(c.ChannelName),
+				ID:          aws.ToString(c.ChannelId),
+				State:       string(c.ChannelStatus),
+				LastResult:  aws.ToString(c.ChannelStatusReason),
+				Destination: channelMetrics[c.ChannelDestinationType],
 			})
 		}
 	}
+	for i := range consumers { // two at most: one for each kind of destination
+		c := &consumers[i]
+		held, err := s.channelFreshness(ctx, c.ARN)
+		if err != nil {
+			return consumers, err
+		}
+		c.Freshness = held
+	}
 	return consumers, nil
+}
+
+// channelMetrics is how the metrics call a channel's destination.
+var channelMetrics = map[types.ChannelDestinationType]string{
+	types.ChannelDestinationTypeS3:       "S3",
+	types.ChannelDestinationTypeS3Tables: "Iceberg",
+}
+
+// channelFreshness reads how long a channel holds data back: its list does not say.
+func (s *Survey) channelFreshness(ctx context.Context, channel ops.ARN) (time.Duration, error) {
+	out, err := s.streams.DescribeChannel(ctx, &kinesis.DescribeChannelInput{ChannelARN: aws.String(string(channel))})
+	var gone *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &gone): // deleted since it was listed; the stream is still there
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("describe channel %s: %w", channel.Name(), err)
+	}
+	seconds := int32(0)
+	if d := out.ChannelDescription; d != nil && d.S3DestinationConfiguration != nil {
+		seconds = aws.ToInt32(d.S3DestinationConfiguration.DataFreshnessInSeconds)
+	} else if d != nil && d.S3TablesDestinationConfiguration != nil {
+		seconds = aws.ToInt32(d.S3TablesDestinationConfiguration.DataFreshnessInSeconds)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 func errTooManyPages(of string) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"go.uber.org/goleak"
@@ -242,6 +243,77 @@ func TestADeniedConcurrencyKeepsTheFunction(t *testing.T) {
 		if f.ARN == screen && f.State == "" {
 			t.Errorf("%s lost its state", f.Name)
 		}
+	}
+}
+
+func TestTheAccountsConcurrencyIsReadNowAndThen(t *testing.T) {
+	t.Parallel()
+	p := at(t, "incident", Options{})
+	calls := func() int { return p.Bill().Calls["lambda.GetAccountSettings"] }
+	if n, ok := p.look(t).Concurrency.Value(); !ok || n != 1000 {
+		t.Errorf("%v at once, %v", n, ok)
+	}
+	for range 3 {
+		p.Advance(10 * time.Minute)
+		p.look(t)
+	}
+	if calls() != 1 {
+		t.Errorf("%d calls in half an hour", calls())
+	}
+	p.Advance(31 * time.Minute)
+	p.look(t)
+	if calls() != 2 {
+		t.Errorf("%d calls in an hour", calls())
+	}
+	p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "lambda", Operation: "GetAccountSettings"})
+	p.Advance(time.Hour)
+	sn := p.look(t)
+	if sn.Concurrency.Why() != ops.Denied || sn.Functions.Problem != nil || len(sn.Functions.Items) == 0 {
+		t.Errorf("denied: %q, %v, %d functions", sn.Concurrency.Why(), sn.Functions.Problem, len(sn.Functions.Items))
+	}
+}
+
+// A channel reads no shard: all that is known of it is what its description says.
+func TestChannelsAreDescribed(t *testing.T) {
+	t.Parallel()
+	p := at(t, "", Options{})
+	ctx, k := t.Context(), kinesis.NewFromConfig(p.Config())
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(k.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), StreamModeDetails: &types.StreamModeDetails{StreamMode: types.StreamModeOnDemand}}))
+	p.Advance(time.Minute)
+	role := aws.String("arn:aws:iam::" + sandbox.Account + ":role/delivery")
+	must(k.CreateChannel(ctx, &kinesis.CreateChannelInput{
+		ChannelName: aws.String("lake"), ServiceExecutionRoleARN: role,
+		StreamConfigurationList: []types.ChannelStreamConfiguration{{StreamARN: aws.String("arn:aws:kinesis:" + sandbox.HomeRegion + ":" + sandbox.Account + ":stream/clicks"),
+			RecordConfiguration: &types.RecordConfiguration{RecordFormatType: types.RecordFormatTypeJson}}},
+		S3DestinationConfiguration: &types.S3DestinationConfiguration{DataFreshnessInSeconds: aws.Int32(600), StorageConfiguration: &types.S3StorageConfiguration{
+			BucketARN: aws.String("arn:aws:s3:::lake"), ExpectedBucketOwner: aws.String(sandbox.Account), CompressionType: types.S3CompressionTypeGzip, StorageClass: types.S3StorageClassStandard}},
+	}))
+	p.Advance(time.Minute)
+	channel := func() ops.Consumer {
+		t.Helper()
+		for _, st := range p.look(t).Streams.Items {
+			for _, c := range st.Consumers {
+				if c.Kind == ops.ByChannel {
+					return c
+				}
+			}
+		}
+		t.Fatal("no channel is found")
+		return ops.Consumer{}
+	}
+	if c := channel(); c.Name != "lake" || c.Destination != "S3" || c.Freshness != 10*time.Minute {
+		t.Errorf("%+v", c)
+	}
+	p.SetFaults(sandbox.Fault{Kind: sandbox.DeniedAction, Service: "kinesis", Operation: "DescribeChannel"})
+	p = p.open(t, Options{})
+	if c := channel(); c.Destination != "S3" || c.Freshness != 0 {
+		t.Errorf("denied: %+v", c)
 	}
 }
 

@@ -158,6 +158,13 @@ var functionCases = []oneCase{
 		x.must("GetFunctionConcurrency", err)
 		equal(x, "reserved", aws.ToInt32(out.ReservedConcurrentExecutions), 4)
 	}},
+	{name: "says how many functions may run at once", service: "Lambda", operation: "GetAccountSettings", run: func(x *run) {
+		out, err := x.lambda.GetAccountSettings(x.ctx, &lambda.GetAccountSettingsInput{})
+		x.must("GetAccountSettings", err)
+		if out.AccountLimit == nil || out.AccountLimit.ConcurrentExecutions < 1 {
+			x.errorf("the limits are %+v", out.AccountLimit)
+		}
+	}},
 	{name: "says where failed events go", service: "Lambda", operation: "GetFunctionEventInvokeConfig", run: func(x *run) {
 		name, _ := x.function()
 		_, failed := x.queue(nil)

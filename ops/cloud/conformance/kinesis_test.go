@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -107,6 +108,15 @@ var kinesisCases = []oneCase{
 		out, err := x.kinesis.ListChannels(x.ctx, &kinesis.ListChannelsInput{})
 		x.must("ListChannels", err)
 		equal(x, "next token", aws.ToString(out.NextToken), "")
+	}},
+	{name: "a missing channel is ResourceNotFoundException", service: "Kinesis", operation: "DescribeChannel", run: func(x *run) {
+		_, stream := x.stream(1)
+		none := strings.Replace(stream, ":stream/", ":channel/", 1)
+		_, err := x.kinesis.DescribeChannel(x.ctx, &kinesis.DescribeChannelInput{ChannelARN: &none})
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
 	}},
 	{name: "lists a stream's shards, in pages", service: "Kinesis", operation: "ListShards", run: func(x *run) {
 		_, arn := x.stream(3)

@@ -43,6 +43,7 @@ var emulators = map[string]emulator{
 		"Kinesis ListStreams: pages through all streams":                           noNextToken,
 		"Kinesis ListStreamConsumers: lists fan-out consumers, in pages":           "answers MaxResults consumers and no NextToken for the rest",
 		"Kinesis ListChannels: lists no channels where there are none":             noChannels,
+		"Kinesis DescribeChannel: a missing channel is ResourceNotFoundException":  noChannels,
 		"Kinesis GetShardIterator: a sequence number of another stream is refused": "refuses it with another code",
 	}},
 	"elasticmq": {serves: []string{"SQS"}, why: "ElasticMQ is SQS only", exceptions: map[string]string{
@@ -57,9 +58,11 @@ var emulators = map[string]emulator{
 	"moto": {protocol: "query", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                       noNextToken,
 		"Kinesis ListChannels: lists no channels where there are none":                         noChannels,
+		"Kinesis DescribeChannel: a missing channel is ResourceNotFoundException":              noChannels,
 		"Kinesis GetShardIterator: a sequence number of another stream is refused":             "takes any sequence number",
 		"Kinesis ListShards: lists a stream's shards, in pages":                                "refuses its own page token",
 		"Lambda Invoke: runs a function and answers what it answered":                          "runs functions in Docker only",
+		"Lambda GetAccountSettings: says how many functions may run at once":                   "does not know the operation",
 		"CloudWatch DescribeAlarms: pages through all alarms":                                  "ignores MaxRecords: one page with all alarms",
 		"CloudWatch GetMetricData: gives each statistic of an hour":                            "answers for a namespace that has no such metric",
 		"CloudWatch GetMetricData: computes an expression":                                     "does not evaluate expressions",
@@ -88,6 +91,7 @@ var emulators = map[string]emulator{
 	"ministack": {protocol: "json", exceptions: map[string]string{
 		"Kinesis ListStreams: pages through all streams":                                 noNextToken,
 		"Kinesis ListChannels: lists no channels where there are none":                   noChannels,
+		"Kinesis DescribeChannel: a missing channel is ResourceNotFoundException":        noChannels,
 		"Kinesis GetShardIterator: a sequence number of another stream is refused":       "takes any sequence number",
 		"Kinesis ListShards: lists a stream's shards, in pages":                          "asks for the stream again beside the page token",
 		"CloudWatch ListMetrics: pages through all metrics":                              "answers more than 500 metrics in one page",
