@@ -542,9 +542,6 @@ func presentIn(s ops.Snapshot) map[ops.ARN]bool {
 	return found
 }
 
-// ofAccount is the group of the alarms that are on no resource.
-const ofAccount = "account"
-
 // pipelinesOf names the pipeline of each resource by its first stream or queue, and
 // collects the resources of the one that was asked for (by that name, or by the
 // name of any resource in it). What is linked with nothing is its own pipeline.
@@ -567,7 +564,6 @@ func pipelinesOf(s ops.Snapshot, asked string) (names map[ops.ARN]string, part m
 			}
 		}
 	}
-	names[""], part[""] = ofAccount, asked == ofAccount
 	for _, a := range slices.Sorted(maps.Keys(presentIn(s))) {
 		if names[a] == "" {
 			names[a] = a.Name()

@@ -62,7 +62,6 @@ const quotaEvery = time.Hour
 // One that may not be read leaves a rule without its number and nothing else.
 func (s *Survey) readConcurrency(ctx context.Context) {
 	s.mu.Lock()
-	known := s.picture.Concurrency
 	due := len(s.picture.Functions.Entries) > 0 && (s.options.Now().Sub(s.picture.quotaAt) >= quotaEvery || s.ask.Fresh)
 	s.mu.Unlock()
 	if !due {
@@ -75,6 +74,7 @@ func (s *Survey) readConcurrency(ctx context.Context) {
 	if err != nil {
 		p = s.explain(ctx, err)
 	}
+	var known ops.Reading
 	switch {
 	case err == nil && out.AccountLimit != nil && out.AccountLimit.ConcurrentExecutions > 0:
 		known = ops.Know(float64(out.AccountLimit.ConcurrentExecutions), s.options.Now())
