@@ -329,3 +329,12 @@ func TestTheReadmeShowsTheCatalogue(t *testing.T) {
 		t.Error("the table between <!-- rules --> and <!-- end of rules --> is not what `kxops alarms rules --markdown` prints: replace it")
 	}
 }
+
+func TestAChannelsMetricFollowsItsDestination(t *testing.T) {
+	for destination, want := range map[string]string{"S3": "DeliveryToS3.FailedRecordCount", "Iceberg": "DeliveryToIceberg.FailedRowCount"} {
+		got := wantedOf(consumers(streamOf(), channelTo(destination, time.Minute)), "kds.channel_failed")[0].Query
+		if got.Metric != want || got.Dimensions["ChannelName"] != "lake" || got.Dimensions["StreamName"] != "s" {
+			t.Errorf("%s: %+v", destination, got)
+		}
+	}
+}
