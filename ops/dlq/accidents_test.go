@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"kxops/labs/sandbox"
@@ -28,23 +30,97 @@ func TestTheClockGoesOnWhileTheComputerSleeps(t *testing.T) {
 	}
 }
 
-// A pause holds back the batches that wait for their turn in the rate, and so does a halt.
+// A pause holds back the batches that wait for their turn in the rate, and so does a
+// halt. All goroutines share the bubble's clock, so what was sent meanwhile is exact.
 func TestAPauseStopsBatchesThatWaitForTheirTurn(t *testing.T) {
-	s := newRedrive(t, 200, false, func(a *ops.Ask) { a.Pace = ops.Pace{Rate: 10, Workers: 8} })
-	o, err := s.desk.Start(t.Context(), s.plan)
+	const batches = 8
+	for name, stop := range map[string]func(*Operation){
+		"a pause": (*Operation).Pause,
+		"a halt":  func(o *Operation) { o.halt("its own guard") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, all := leased(t, slices.Repeat([]time.Duration{time.Hour}, batches)...)
+				r.onItsClock(t, time.Now)
+				r.plan.Pace.Rate = 1
+				r.pace, r.began = stage{rate: 1}.limiter(r.now()), r.now()
+				target := &refusing{}
+				r.senders = []sender{target}
+				var workers sync.WaitGroup
+				for _, h := range all {
+					h.until = r.now().Add(time.Hour)
+					workers.Go(func() {
+						if err := r.process(t.Context(), []*held{h}); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				<-time.After(3500 * time.Millisecond) // the turns are a second apart
+				stop(r.o)
+				if n := target.sends.Load(); n != 3 {
+					t.Errorf("%d of %d had their turn before it", n, batches)
+				}
+				<-time.After(30 * time.Second) // longer than all turns together
+				if n := target.sends.Load(); n != 3 {
+					t.Errorf("%d were sent during it", n-3)
+				}
+				r.o.Continue()
+				workers.Wait()
+				want := int64(batches)
+				if name == "a halt" {
+					want = 3
+				}
+				if n := target.sends.Load(); n != want {
+					t.Errorf("%d of %d were sent in the end", n, want)
+				}
+			})
+		})
+	}
+}
+
+// refusing is a target that takes nothing and counts what it was offered.
+type refusing struct{ sends atomic.Int64 }
+
+func (f *refusing) send(_ context.Context, parcels []parcel) []receipt {
+	f.sends.Add(1)
+	return slices.Repeat([]receipt{{fate: rejected, code: "No"}}, len(parcels))
+}
+
+func (f *refusing) batch() int       { return 1 }
+func (f *refusing) repeatable() bool { return false }
+
+// onItsClock gives a redriver that leased made a clock of its own, and a record on the disk.
+func (r *redriver) onItsClock(t *testing.T, clock func() time.Time) {
+	t.Helper()
+	r.desk = New(Options{Now: clock})
+	r.record = newRecord(nil, r.plan, clock)
+	r.o.desk, r.o.record = r.desk, r.record
+	j, err := journal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for o.Progress().Sent < 30 && !o.Progress().State.Over() {
-		time.Sleep(time.Millisecond)
+	if r.record.log, err = j.Begin("clocked"); err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := r.record.log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A redrive that was paused for half a minute, longer than all its turns together,
+// sends the rest when it goes on.
+func TestAPausedRedriveGoesOn(t *testing.T) {
+	s := newRedrive(t, 200, false, func(a *ops.Ask) { a.Pace = ops.Pace{Rate: 10, Workers: 8} })
+	o := s.startUntil(func(o *Operation) bool { return o.Progress().Sent >= 30 })
 	o.Pause()
-	before := o.Progress().Sent
-	for end := s.Now().Add(30 * time.Second); s.Now().Before(end); { // longer than all turns together
-		time.Sleep(time.Millisecond)
+	if p := o.Progress(); p.State != ops.Paused {
+		t.Errorf("%+v", p)
 	}
-	if after := o.Progress().Sent; after > before+20 { // 20: what was in the air
-		t.Errorf("%d sent when it was paused, %d half a minute later", before, after)
+	s.Advance(30 * time.Second)
+	if p := o.Progress(); p.Sent >= 200 {
+		t.Errorf("it did not wait: %+v", p)
 	}
 	o.Continue()
 	if r := o.Wait(); r.Deleted != 200 || r.State != ops.Finished {

@@ -52,6 +52,32 @@ func newRedrive(t *testing.T, n int, fifo bool, change func(*ops.Ask)) *redrived
 	return s
 }
 
+// startUntil starts the redrive and returns when something is true of it. It looks
+// again whenever a line of the record was written, so each new line but the last counts.
+func (s *redrived) startUntil(reached func(*Operation) bool) *Operation {
+	s.t.Helper()
+	wrote := make(chan struct{}, 1)
+	s.desk.event = func() error {
+		select {
+		case wrote <- struct{}{}:
+		default: // it is about to look anyway
+		}
+		return nil
+	}
+	o, err := s.desk.Start(s.t.Context(), s.plan)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for !reached(o) {
+		select {
+		case <-wrote:
+		case <-o.Done():
+			s.t.Fatalf("it is over before that: %+v", o.Progress())
+		}
+	}
+	return o
+}
+
 // strike sets a fault on one operation of SQS.
 func (s *redrived) strike(kind sandbox.FaultKind, operation string, percent float64) {
 	s.AddFault(sandbox.Fault{Kind: kind, Service: "sqs", Operation: operation, Percent: percent})
@@ -156,16 +182,10 @@ func TestF4AHandleThatSomebodyElseHasOutdatedIsNotUsed(t *testing.T) {
 	s := newRedrive(t, 30, false, func(a *ops.Ask) { a.Pace = ops.Pace{Lease: 8, Workers: 3} })
 	s.strike(sandbox.ServerError, "ChangeMessageVisibilityBatch", 100)
 	s.AddFault(sandbox.Fault{Kind: sandbox.Slow, Service: "sqs", Operation: "SendMessageBatch", Latency: 150 * time.Millisecond})
-	o, err := s.desk.Start(t.Context(), s.plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; n < 30; n = s.Bill().Calls["sqs.SendMessageBatch"] * 10 { // all are on their way
-		time.Sleep(time.Millisecond)
-		if _, hidden := s.depth(s.dead); hidden == 30 {
-			break
-		}
-	}
+	o := s.startUntil(func(*Operation) bool { // all are on their way
+		_, hidden := s.depth(s.dead)
+		return hidden == 30
+	})
 	ctx, stop := context.WithCancel(t.Context())
 	var other sync.WaitGroup
 	other.Go(func() {
@@ -511,13 +531,7 @@ func TestASessionThatMayNotChangeBeginsNothing(t *testing.T) {
 
 func TestACancelFinishesWhatIsInHand(t *testing.T) {
 	s := newRedrive(t, 200, false, func(a *ops.Ask) { a.Pace = ops.Pace{Rate: 100, Workers: 2} })
-	o, err := s.desk.Start(t.Context(), s.plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for o.Progress().Deleted == 0 && !o.Progress().State.Over() {
-		time.Sleep(time.Millisecond) // the operation is its own clock
-	}
+	o := s.startUntil(func(o *Operation) bool { return o.Progress().Deleted > 0 })
 	o.Cancel()
 	r := o.Wait()
 	if r.State != ops.Cancelled || r.Deleted == 0 || r.Deleted == 200 || r.Pending > 0 || r.Unknown > 0 {
