@@ -15,9 +15,8 @@ import (
 // alarmWork is what the console knows of the alarms beyond the picture, as far as it
 // outlives a screen: the desk, the last answers, what is being applied.
 type alarmWork struct {
+	opening
 	desk AlarmDesk // of the present account and region, nil until it is open
-	why  string    // why there is none
-	busy bool      // it is being opened
 
 	cover   asked[covered]
 	plan    asked[alarms.Plan]
@@ -114,23 +113,12 @@ type alarmDeskOpenedMsg struct {
 
 // openAlarmDesk opens the alarm desk of the present account, once.
 func (a *App) openAlarmDesk() tea.Cmd {
-	w := a.alarms
-	b, ok := a.opts.Backend.(AlarmBackend)
-	switch {
-	case !ok:
-		w.why = "alarms cannot be worked on here"
-		return nil
-	case w.busy || w.desk != nil:
-		return nil
-	}
-	w.busy, w.why = true, "the account is being opened"
-	epoch, ctx := a.poll.epoch, a.poll.ctx
-	return func() tea.Msg {
-		ctx, done := context.WithTimeout(ctx, deskMost)
-		defer done()
+	b, has := a.opts.Backend.(AlarmBackend)
+	epoch := a.poll.epoch
+	return a.alarms.open(a, has, a.alarms.desk != nil, "alarms", func(ctx context.Context) tea.Msg {
 		d, err := b.AlarmDesk(ctx)
 		return alarmDeskOpenedMsg{inEpoch{epoch}, d, err}
-	}
+	})
 }
 
 func (msg alarmDeskOpenedMsg) tell(a *App) tea.Cmd {
@@ -164,12 +152,12 @@ func (a *App) reread() tea.Cmd {
 	return nil
 }
 
-func newAlarmWork() *alarmWork { return &alarmWork{why: "the account was not read yet"} }
+func newAlarmWork() *alarmWork { return &alarmWork{opening: noDeskYet()} }
 
 // forget leaves the desk of an account that was switched away from. What is being
 // applied goes on.
 func (w *alarmWork) forget() {
-	*w = alarmWork{why: "the account was not read yet", applying: w.applying}
+	*w = alarmWork{opening: noDeskYet(), applying: w.applying}
 }
 
 // alarmsReady says whether the alarms can be worked on.

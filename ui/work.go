@@ -13,11 +13,10 @@ import (
 // work is what the console does with dead letters, as far as it outlives a
 // screen: the desk of the account, what is held, what runs.
 type work struct {
+	opening
 	ctx  context.Context // of operations: they end with the console, not with a screen
 	end  context.CancelFunc
-	desk Desk // of the present account and region, nil until it is open
-	why  string
-	busy bool   // the desk is being opened
+	desk Desk   // of the present account and region, nil until it is open
 	all  []Desk // every desk of this run: what they hold is released at the end
 
 	runs       []*run
@@ -27,7 +26,7 @@ type work struct {
 }
 
 func newWork() *work {
-	w := &work{why: "the account was not read yet", clock: time.Now}
+	w := &work{opening: noDeskYet(), clock: time.Now}
 	w.ctx, w.end = context.WithCancel(context.Background())
 	return w
 }
@@ -46,29 +45,45 @@ type deskOpenedMsg struct {
 	err        error
 }
 
-// openDesk opens the desk of the present account, once.
-func (a *App) openDesk() tea.Cmd {
-	w := a.work
-	b, ok := a.opts.Backend.(DeskBackend)
+// opening is how far the console is with opening a desk.
+type opening struct {
+	why  string // why there is no desk
+	busy bool   // it is being opened
+}
+
+func noDeskYet() opening { return opening{why: "the account was not read yet"} }
+
+// open begins to open a desk of the present account, where the backend has one and it
+// is neither open nor about to be. opened is the message that brings it.
+func (o *opening) open(a *App, has, isOpen bool, what string, opened func(context.Context) tea.Msg) tea.Cmd {
 	switch {
-	case !ok:
-		w.why = "dead letters cannot be worked on here"
+	case !has:
+		o.why = what + " cannot be worked on here"
 		return nil
-	case w.busy || w.desk != nil:
+	case o.busy || isOpen:
 		return nil
 	}
-	w.busy, w.why = true, "the account is being opened"
-	epoch, ctx := a.poll.epoch, a.poll.ctx
+	o.busy, o.why = true, "the account is being opened"
+	ctx := a.poll.ctx
 	return func() tea.Msg {
 		ctx, done := context.WithTimeout(ctx, deskMost)
 		defer done()
+		return opened(ctx)
+	}
+}
+
+// openDesk opens the desk of the present account, once.
+func (a *App) openDesk() tea.Cmd {
+	b, has := a.opts.Backend.(DeskBackend)
+	epoch := a.poll.epoch
+	return a.work.open(a, has, a.work.desk != nil, "dead letters", func(ctx context.Context) tea.Msg {
 		d, err := b.Desk(ctx)
 		if err != nil {
 			return deskOpenedMsg{epoch: epoch, err: err}
 		}
 		left, err := d.Unfinished(ctx)
 		return deskOpenedMsg{epoch, d, left, err}
-	}
+	})
 }
 
 func (a *App) deskOpened(msg deskOpenedMsg) {
@@ -119,7 +134,7 @@ func (a *App) keyOf(id string) string {
 
 // forget leaves the desk of an account that was switched away from. Operations go on.
 func (w *work) forget() {
-	w.desk, w.busy, w.unfinished, w.why = nil, false, nil, "the account was not read yet"
+	w.desk, w.unfinished, w.opening = nil, nil, noDeskYet()
 }
 
 // access is how much may be done now.
