@@ -1,0 +1,223 @@
+package ops
+
+import "time"
+
+// ReplaySchema is the version of a saved replay plan.
+const ReplaySchema = "kxops/replay-plan/v1"
+
+// Places that a replay reads from or writes to and that are no resource of their own.
+const (
+	KindArchive Kind = "archive" // objects in a bucket
+	KindNull    Kind = "null"    // a rehearsal: nothing is sent
+)
+
+// ReplayEnd is where a replay reads from, or where it sends to.
+type ReplayEnd struct {
+	Kind   Kind   `json:"kind"` // stream, archive, delivery, queue, topic, function, file, null
+	ARN    ARN    `json:"arn,omitempty"`
+	URL    string `json:"url,omitempty"`    // queue
+	Bucket string `json:"bucket,omitempty"` // archive, delivery
+	Prefix string `json:"prefix,omitempty"` // archive, delivery: as it was asked for or described
+	Path   string `json:"path,omitempty"`   // file
+	Async  bool   `json:"async,omitempty"`  // function: queued by Lambda instead of awaited
+}
+
+// Name is what a person calls it.
+func (e ReplayEnd) Name() string {
+	switch e.Kind {
+	case KindFile:
+		return e.Path
+	case KindArchive:
+		return e.Bucket + "/" + e.Prefix
+	case KindNull:
+		return "nowhere (rehearsal)"
+	}
+	return e.ARN.Name()
+}
+
+// ID is what a lock is taken on: one running replay for each target.
+func (e ReplayEnd) ID() string {
+	if e.ARN != "" {
+		return "replay to " + string(e.ARN)
+	}
+	return "replay to " + string(e.Kind) + " " + e.Path
+}
+
+// ReplayPart is what is read in one go and in order: a shard between bounds, an
+// object, a file. Parts are frozen when the plan is made.
+type ReplayPart struct {
+	ID string `json:"id"` // shard id, object key, path
+	// After are the parts that have to be read whole before this one: the parents of a shard.
+	After []int `json:"after,omitempty"`
+
+	From  string `json:"from_sequence,omitempty"`   // shard: first sequence number, "" for the window's time
+	To    string `json:"to_sequence,omitempty"`     // shard: last sequence number, "" for the window's time
+	Range string `json:"hash_range_from,omitempty"` // shard: where its range of hash keys begins, decimal
+
+	ETag   string    `json:"etag,omitempty"`          // object
+	Bytes  int64     `json:"bytes,omitempty"`         // object, file; as stored
+	Class  string    `json:"storage_class,omitempty"` // object
+	Stored time.Time `json:"last_modified,omitzero"`  // object, file
+}
+
+// ReplaySelect says which records are meant. All of it must hold.
+type ReplaySelect struct {
+	Since    time.Time `json:"since,omitzero"`          // arrival not before
+	Until    time.Time `json:"until,omitzero"`          // arrival before
+	Keys     []string  `json:"keys,omitempty"`          // partition keys, any of them; for sources that know them
+	Contains string    `json:"contains,omitempty"`      // the bytes occur in the body
+	Filter   string    `json:"filter,omitempty"`        // jq over the body; true selects
+	Except   string    `json:"except_replay,omitempty"` // not what this earlier replay sent, by its receipts
+}
+
+// ReplayMap says what is sent for a selected record.
+type ReplayMap struct {
+	Key       string `json:"key,omitempty"`        // jq over the body: the key to send with; "" is the original
+	Body      string `json:"body,omitempty"`       // jq over the body: what to send; "" is byte for byte
+	KeepShard bool   `json:"keep_shard,omitempty"` // stream to stream: the range of the source shard decides, not the key
+	Mark      string `json:"mark"`                 // attributes, inject:PATH, none
+}
+
+// ReplayPace says how fast and in which order records go.
+type ReplayPace struct {
+	Order   string  `json:"order"`               // none, key, shard
+	Lanes   int     `json:"lanes"`               // requests in the air; a key has one lane
+	Readers int     `json:"readers"`             // parts read at once
+	Rate    float64 `json:"rate"`                // records a second, at most; 0: what the target takes
+	Speed   float64 `json:"speed,omitempty"`     // 0: as fast as allowed; 1: original pacing; 10: ten times as fast
+	MaxGap  float64 `json:"max_gap_s,omitempty"` // original pacing: no pause is longer
+	Memory  int64   `json:"memory_bytes"`        // of records between reading and sending
+	Canary  int     `json:"canary"`              // so many records first, then the guards are asked; 0: no canary
+	Canary2 float64 `json:"canary_wait_s"`       // how long the guards watch
+}
+
+// ReplayGuard halts a replay when a number gets worse than it was when the plan was made.
+type ReplayGuard struct {
+	ARN  ARN     `json:"arn"`
+	What string  `json:"what"` // "depth" of a dead-letter queue
+	Was  float64 `json:"was"`
+	Most float64 `json:"most"` // halts above
+}
+
+// ReplaySample is one record that was read for the plan, for a person to look at.
+// It is shown and never saved: plans hold no bodies.
+type ReplaySample struct {
+	Part  string
+	Key   string
+	At    time.Time
+	Data  []byte
+	Taken bool
+}
+
+// ReplayEstimate is what the plan expects. Unknown numbers are missing.
+type ReplayEstimate struct {
+	Bytes   Reading `json:"bytes"`   // to read, as stored
+	Records Reading `json:"records"` // to read
+	Matched Reading `json:"matched"` // to send
+	Seconds Reading `json:"seconds"`
+	USD     float64 `json:"usd"`
+	Sampled int     `json:"sampled"` // records that the numbers rest on
+}
+
+// ReplayPlan is a selection of old events, frozen: whole enough to be shown, saved,
+// reviewed by a second person and applied as it stands.
+type ReplayPlan struct {
+	Schema  string    `json:"schema"`
+	ID      string    `json:"id"`
+	Account string    `json:"account"`
+	Alias   string    `json:"alias,omitempty"`
+	Region  string    `json:"region"`
+	By      string    `json:"by"`
+	Reason  string    `json:"reason,omitempty"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"` // not begun after
+
+	From   ReplayEnd     `json:"from"`
+	Parts  []ReplayPart  `json:"parts"`
+	Select ReplaySelect  `json:"select"`
+	To     ReplayEnd     `json:"to"`
+	Map    ReplayMap     `json:"map"`
+	Pace   ReplayPace    `json:"pace"`
+	Guards []ReplayGuard `json:"guards,omitempty"`
+	Again  bool          `json:"allow_rereplay,omitempty"` // also records that carry a replay's mark
+
+	// Seen is what source and target said when the plan was made: apply refuses when
+	// it differs.
+	Seen map[string]string `json:"seen,omitempty"`
+
+	Facts      []Fact         `json:"facts,omitempty"`
+	Warnings   []string       `json:"warnings,omitempty"`
+	CannotUndo []string       `json:"cannot_undo,omitempty"`
+	Blockers   []string       `json:"blockers,omitempty"`
+	Estimate   ReplayEstimate `json:"estimate"`
+	Risk       Risk           `json:"risk"`
+	Confirm    string         `json:"confirm,omitempty"`
+
+	Hash string `json:"sha256"` // of everything above
+}
+
+// Seal sets the hash.
+func (p *ReplayPlan) Seal() error {
+	sum, err := Sum(p.unsealed())
+	p.Hash = sum
+	return err
+}
+
+// Check reports whether the plan is one of ours and still what was sealed.
+func (p ReplayPlan) Check() error {
+	return CheckSeal(Seal{p.Schema, p.Hash}, ReplaySchema, p.unsealed())
+}
+
+func (p ReplayPlan) unsealed() ReplayPlan {
+	p.Hash = ""
+	return p
+}
+
+// ReplayCounts add up: Read = Rejected + Matched, Matched = Sent + Parked + Held.
+type ReplayCounts struct {
+	Read     int64 `json:"read"`
+	Rejected int64 `json:"rejected"` // by the selection
+	Matched  int64 `json:"matched"`
+	Sent     int64 `json:"sent"`       // the target has them, with a receipt
+	Parked   int64 `json:"parked"`     // the target or the mapping did not take them, or the body cannot be read: see the parked file
+	Skipped  int64 `json:"skipped"`    // sent already before a resume, by their receipts: not counted as read
+	Repeated int64 `json:"repeated"`   // sent again after an answer was lost: these may be there twice
+	Broken   int64 `json:"broken"`     // pieces of the source that are no records: see the parked file
+	Bytes    int64 `json:"bytes_read"` // of the source, as stored
+	Out      int64 `json:"bytes_sent"`
+	Calls    int64 `json:"calls"`
+}
+
+// ReplayProgress is where a replay is.
+type ReplayProgress struct {
+	ID      string       `json:"id"`
+	State   RunState     `json:"state"`
+	Counts  ReplayCounts `json:"counts"`
+	Parts   int          `json:"parts"`      // in all
+	Over    int          `json:"parts_done"` // read and sent whole
+	Rate    float64      `json:"rate"`       // records sent a second, lately
+	ETA     Reading      `json:"eta_s"`
+	USD     float64      `json:"usd"`
+	At      time.Time    `json:"position,omitzero"` // arrival of what was sent last
+	Started time.Time    `json:"started"`
+	Note    string       `json:"note,omitempty"` // why it halted
+	Lanes   []ReplayLane `json:"-"`
+}
+
+// ReplayLane is one lane: records of the same key are in the same lane.
+type ReplayLane struct {
+	Waiting  int // records in hand
+	Sent     int64
+	Allowed  float64 // records a second that the lane allows itself; 0: not held back
+	Throttle int64   // answers that asked to slow down
+}
+
+// ReplayResult is the end of a replay.
+type ReplayResult struct {
+	ReplayProgress
+	Receipts string   `json:"receipts,omitempty"` // the directory with receipts and parked records
+	Sum      string   `json:"sum,omitempty"`      // order-independent hash over what was sent
+	Bound    int64    `json:"duplicate_bound"`    // so many records may be at the target twice, at most
+	Problem  *Problem `json:"problem,omitempty"`
+	Next     []string `json:"next,omitempty"`
+}

@@ -1,0 +1,17 @@
+package replay
+
+import (
+	"fmt"
+
+	"kxops/ops"
+)
+
+// sources is THE list: what events can be replayed from.
+var sources = map[ops.Kind]func(*Desk) source{}
+
+func (d *Desk) sourceOf(k ops.Kind) (source, error) {
+	if make, ok := sources[k]; ok {
+		return make(d), nil
+	}
+	return nil, fmt.Errorf("kxops does not replay from a %s", k)
+}
