@@ -75,20 +75,18 @@ type ReplayMap struct {
 	Key       string `json:"key,omitempty"`        // jq over the body: the key to send with; "" is the original
 	Body      string `json:"body,omitempty"`       // jq over the body: what to send; "" is byte for byte
 	KeepShard bool   `json:"keep_shard,omitempty"` // stream to stream: the range of the source shard decides, not the key
-	Mark      string `json:"mark"`                 // attributes, inject:PATH, none
+	Mark      string `json:"mark"`                 // attributes, none
 }
 
 // ReplayPace says how fast and in which order records go.
 type ReplayPace struct {
-	Order   string  `json:"order"`               // none, key, shard
-	Lanes   int     `json:"lanes"`               // requests in the air; a key has one lane
-	Readers int     `json:"readers"`             // parts read at once
-	Rate    float64 `json:"rate"`                // records a second, at most; 0: what the target takes
-	Speed   float64 `json:"speed,omitempty"`     // 0: as fast as allowed; 1: original pacing; 10: ten times as fast
-	MaxGap  float64 `json:"max_gap_s,omitempty"` // original pacing: no pause is longer
-	Memory  int64   `json:"memory_bytes"`        // of records between reading and sending
-	Canary  int     `json:"canary"`              // so many records first, then the guards are asked; 0: no canary
-	Canary2 float64 `json:"canary_wait_s"`       // how long the guards watch
+	Order   string  `json:"order"`         // none, key, shard
+	Lanes   int     `json:"lanes"`         // requests in the air; a key has one lane
+	Readers int     `json:"readers"`       // parts read at once
+	Rate    float64 `json:"rate"`          // records a second, at most; 0: what the target takes
+	Memory  int64   `json:"memory_bytes"`  // of records between reading and sending
+	Canary  int     `json:"canary"`        // so many records first, then the guards are asked; 0: no canary
+	Canary2 float64 `json:"canary_wait_s"` // how long the guards watch
 }
 
 // ReplayGuard halts a replay when a number gets worse than it was when the plan was made.
@@ -107,6 +105,23 @@ type ReplaySample struct {
 	At    time.Time
 	Data  []byte
 	Taken bool
+}
+
+// ReplayAsk is what a person wants replayed; a desk makes a plan of it.
+type ReplayAsk struct {
+	From    string // stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, file:PATH
+	To      string // stream:NAME, queue:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:
+	Select  ReplaySelect
+	Map     ReplayMap
+	Order   string // "": the plan's choice
+	Lanes   int    // 0: the plan's choice
+	Rate    float64
+	Canary  int // so many first; 0: the plan's choice, negative: none
+	Grow    int // so many messages may its dead-letter queue grow by, 0: the plan's choice
+	Again   bool
+	Reason  string
+	Links   []Link // what is known of what is behind the target, for its blast radius
+	Protect bool   // the account is protected: its name has to be typed
 }
 
 // ReplayEstimate is what the plan expects. Unknown numbers are missing.
@@ -181,12 +196,30 @@ type ReplayCounts struct {
 	Sent     int64 `json:"sent"`       // the target has them, with a receipt
 	Parked   int64 `json:"parked"`     // the target or the mapping did not take them, or the body cannot be read: see the parked file
 	Skipped  int64 `json:"skipped"`    // sent already before a resume, by their receipts: not counted as read
-	Repeated int64 `json:"repeated"`   // sent again after an answer was lost: these may be there twice
+	Repeated int64 `json:"repeated"`   // answers that were lost, each after a send: what was sent again
 	Broken   int64 `json:"broken"`     // pieces of the source that are no records: see the parked file
 	Bytes    int64 `json:"bytes_read"` // of the source, as stored
 	Out      int64 `json:"bytes_sent"`
 	Calls    int64 `json:"calls"`
 }
+
+// Add adds other counts.
+func (c *ReplayCounts) Add(o ReplayCounts) {
+	c.Read += o.Read
+	c.Rejected += o.Rejected
+	c.Matched += o.Matched
+	c.Sent += o.Sent
+	c.Parked += o.Parked
+	c.Skipped += o.Skipped
+	c.Repeated += o.Repeated
+	c.Broken += o.Broken
+	c.Bytes += o.Bytes
+	c.Out += o.Out
+	c.Calls += o.Calls
+}
+
+// Held is how many were meant and neither sent nor parked.
+func (c ReplayCounts) Held() int64 { return c.Matched - c.Sent - c.Parked }
 
 // ReplayProgress is where a replay is.
 type ReplayProgress struct {
@@ -220,4 +253,42 @@ type ReplayResult struct {
 	Bound    int64    `json:"duplicate_bound"`    // so many records may be at the target twice, at most
 	Problem  *Problem `json:"problem,omitempty"`
 	Next     []string `json:"next,omitempty"`
+}
+
+// ProofSchema is the version of a proof.
+const ProofSchema = "kxops/replay-proof/v1"
+
+// ReplayProof is what checking a replay afterwards has shown.
+type ReplayProof struct {
+	Schema     string        `json:"schema"`
+	ID         string        `json:"id"`
+	State      RunState      `json:"state"`
+	Counts     ReplayCounts  `json:"counts"`
+	Sum        string        `json:"sum"` // order-independent hash over the bodies that were sent
+	Checks     []ReplayCheck `json:"checks"`
+	NotChecked []string      `json:"not_checked,omitempty"` // and why
+	Twice      int           `json:"twice"`                 // records that may be at the target more than once
+	Receipts   string        `json:"receipts"`
+}
+
+// ReplayCheck is one thing that was checked.
+type ReplayCheck struct {
+	What  string `json:"what"`
+	Holds bool   `json:"holds"`
+	Says  string `json:"says"` // the numbers
+}
+
+// Check adds one.
+func (p *ReplayProof) Check(what string, holds bool, says string) {
+	p.Checks = append(p.Checks, ReplayCheck{What: what, Holds: holds, Says: says})
+}
+
+// Holds reports whether everything that was checked is as it should be.
+func (p ReplayProof) Holds() bool {
+	for _, c := range p.Checks {
+		if !c.Holds {
+			return false
+		}
+	}
+	return true
 }

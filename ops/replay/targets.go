@@ -1,17 +1,19 @@
 package replay
 
 import (
-	"fmt"
-
 	"kxops/ops"
 )
 
 // targets is THE list: what events can be replayed to.
-var targets = map[ops.Kind]func(*Desk, ops.ReplayPlan) target{}
+var targets = map[ops.Kind]func(*Desk, ops.ReplayPlan) (target, error){
+	ops.KindNull:  newNullTarget,
+	ops.KindFile:  newFileTarget,
+	ops.KindQueue: newQueueTarget,
+}
 
 func (d *Desk) targetOf(p ops.ReplayPlan) (target, error) {
-	if make, ok := targets[p.To.Kind]; ok {
-		return make(d, p), nil
+	if open, ok := targets[p.To.Kind]; ok {
+		return open(d, p)
 	}
-	return nil, fmt.Errorf("kxops does not replay to a %s", p.To.Kind)
+	return nil, refused("kxops does not replay to a %s", p.To.Kind)
 }

@@ -1,0 +1,193 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"kxops/ops"
+)
+
+const (
+	watchEvery = 5 * time.Second // the guards and the control file, while it runs
+	askTimeout = 10 * time.Second
+)
+
+// canary lets some records through, and the rest when the guards have nothing against
+// it. A nil canary lets everything through.
+type canary struct {
+	o *Operation
+
+	mu     sync.Mutex
+	left   int
+	passed int64 // records let through
+	open   chan struct{}
+	asked  chan struct{} // closed when all of the canary's are let through
+}
+
+// newCanary is nil where the plan has none, or it was passed before an interruption.
+func newCanary(o *Operation, sent int64) *canary {
+	n := o.plan.Pace.Canary
+	if n <= 0 || sent >= int64(n) {
+		return nil
+	}
+	return &canary{o: o, left: n, open: make(chan struct{}), asked: make(chan struct{})}
+}
+
+// most is how many may go at once; 0: no limit.
+func (c *canary) most() int {
+	if c == nil {
+		return 0
+	}
+	select {
+	case <-c.open:
+		return 0
+	default:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(1, c.left)
+}
+
+// pass waits until n may go. It reports false when the replay is stopping.
+func (c *canary) pass(n int) bool {
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	if c.left >= n {
+		c.left -= n
+		c.passed += int64(n)
+		c.close()
+		c.mu.Unlock()
+		return true
+	}
+	c.mu.Unlock()
+	select {
+	case <-c.open:
+		return true
+	case <-c.o.stop:
+		return false
+	}
+}
+
+// close tells the watcher that the canary is on its way. Call it under the lock.
+func (c *canary) close() {
+	if c.left == 0 {
+		close(c.asked)
+	}
+}
+
+// keepWatch asks the guards and reads the control file until the replay is over.
+func (o *Operation) keepWatch(ctx context.Context, over <-chan struct{}) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	control := time.NewTicker(checkpointEvery / 2)
+	defer control.Stop()
+	var asked chan struct{}
+	if o.gate != nil {
+		asked = o.gate.asked
+	}
+	for {
+		select {
+		case <-over:
+			return
+		case <-o.stop:
+			return
+		case <-control.C:
+			o.obey()
+		case <-tick.C:
+			o.askGuards(ctx)
+		case <-asked:
+			asked = nil
+			o.watchCanary(ctx, over)
+		}
+	}
+}
+
+// watchCanary waits for the canary's answers, watches the guards for a while and then
+// opens the gate.
+func (o *Operation) watchCanary(ctx context.Context, over <-chan struct{}) {
+	o.mu.Lock()
+	for o.live.Sent+o.live.Parked < o.gate.passed && !o.stopping() {
+		o.moved.Wait()
+	}
+	if o.state == ops.Running {
+		o.state = ops.Watching
+		o.note = fmt.Sprintf("%d sent; watching what they do for %.0f s before the rest", o.live.Sent, o.plan.Pace.Canary2)
+	}
+	o.mu.Unlock()
+	until := time.NewTimer(time.Duration(o.plan.Pace.Canary2 * float64(time.Second)))
+	defer until.Stop()
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-until.C:
+			waiting = false
+		case <-tick.C:
+			o.obey()
+			o.askGuards(ctx)
+		case <-over:
+			return
+		case <-o.stop:
+			return
+		}
+	}
+	o.askGuards(ctx)
+	o.mu.Lock()
+	if o.state == ops.Watching {
+		o.state, o.note = ops.Running, ""
+	}
+	o.mu.Unlock()
+	if !o.stopping() {
+		close(o.gate.open)
+	}
+}
+
+// askGuards halts the replay when a number is worse than the plan allows. A guard that
+// cannot be asked halts nothing: it is said.
+func (o *Operation) askGuards(ctx context.Context) {
+	for _, g := range o.plan.Guards {
+		now, err := o.desk.depthOf(ctx, g.ARN)
+		if err != nil {
+			o.mu.Lock()
+			o.note = fmt.Sprintf("the guard on %s cannot be asked: %s", g.ARN.Name(), ops.AsProblem(o.explained("ask for its depth", err)).What)
+			o.mu.Unlock()
+			continue
+		}
+		if now > g.Most {
+			o.halt(fmt.Sprintf("%s grew from %.0f to %.0f messages, and the plan allows %.0f: what was sent fails", g.ARN.Name(), g.Was, now, g.Most))
+		}
+	}
+}
+
+// depthOf is how many messages a queue has, by its own count.
+func (d *Desk) depthOf(ctx context.Context, queue ops.ARN) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	name := queue.Name()
+	url, err := d.sqs.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+	if err != nil {
+		return 0, err
+	}
+	out, err := d.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: url.QueueUrl, AttributeNames: []types.QueueAttributeName{
+		types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible, types.QueueAttributeNameApproximateNumberOfMessagesDelayed}})
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for _, v := range out.Attributes {
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil {
+			return 0, fmt.Errorf("the count %q of %s: %w", v, name, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
