@@ -7,7 +7,9 @@ import (
 )
 
 // sources is THE list: what events can be replayed from.
-var sources = map[ops.Kind]func(*Desk) source{}
+var sources = map[ops.Kind]func(*Desk) source{
+	ops.KindFile: func(d *Desk) source { return fileSource{d} },
+}
 
 func (d *Desk) sourceOf(k ops.Kind) (source, error) {
 	if make, ok := sources[k]; ok {

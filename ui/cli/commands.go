@@ -16,6 +16,7 @@ var commands = []func(*session) *cobra.Command{
 	newStatus,
 	newWatch,
 	newDlq,
+	newReplay,
 	newAlarms,
 	newInfo,
 	newJournal,

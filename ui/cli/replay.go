@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kxops/ops"
+	"kxops/ops/cloud"
+	"kxops/ops/journal"
+	"kxops/ops/replay"
+	"kxops/ops/survey"
+)
+
+// replayCommands is THE list of what can be done with old events.
+var replayCommands = []func(*session) *cobra.Command{
+	newReplayPlan,
+	newReplayApply,
+	newReplayLs,
+	newReplayShow,
+	newReplayPause,
+	newReplayResume,
+	newReplayCancel,
+	newReplayVerify,
+}
+
+func newReplay(s *session) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "replay",
+		Short: "Old events again, on purpose, with proof: from a stream, an archive or a file",
+		Long: `Sends events again that were there before: from a stream's retention, the archive of a
+delivery stream in S3, or a file; to a queue, a stream, a topic, a function, a file, or
+nowhere (a rehearsal).
+
+A plan freezes what is read and where it goes, and says what that sets going. Apply does
+exactly that, keeps a receipt for each record, and can be paused, killed and resumed.
+Verify proves afterwards what was sent.`,
+		Example: `  kxops replay plan --from archive:events/orders/ --since 2026-11-17T00:00Z --until 2026-11-18T00:00Z --filter '.customer_id == "4712"' --to queue:reprocess --plan-out 4712.plan
+  kxops --access change replay apply 4712.plan
+  kxops replay verify ID`,
+		Args: noSuchCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	for _, add := range replayCommands {
+		c.AddCommand(add(s))
+	}
+	return c
+}
+
+// tapes is one replay command at work.
+type tapes struct {
+	*session
+	account *account
+	desk    *replay.Desk
+}
+
+func (s *session) atTapes(ctx context.Context) (*tapes, error) {
+	a, err := s.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.replayDesk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &tapes{session: s, account: a, desk: d}, nil
+}
+
+// replayDesk is where this account's replays are worked on. Making it asks who we are
+// and sends nothing else.
+func (a *account) replayDesk(ctx context.Context) (*replay.Desk, error) {
+	id, err := a.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j, err := journal.Open(a.records)
+	if err != nil {
+		return nil, err
+	}
+	return replay.New(replay.Options{Config: a.cloud.Config(), Identity: id, Journal: j, Now: a.clock, Explain: a.cloud.Explain}), nil
+}
+
+// guarded reports whether the configuration protects this account.
+func (a *account) guarded(id string) bool {
+	return a.set.Protected || a.guards != nil && a.guards(id)
+}
+
+// behind looks at the account once, for what a replay sets going.
+func (t *tapes) behind(ctx context.Context) ([]ops.Link, string) {
+	snapshot := t.account.collect(ctx, survey.Ask{}, nil)
+	links := ops.Linked(snapshot)
+	if links == nil {
+		links = []ops.Link{}
+	}
+	return links, snapshot.Identity.Account
+}
+
+// mayRead refuses to read events where the session may only see numbers.
+func (t *tapes) mayRead() error {
+	if have := t.account.cloud.Access(); have < cloud.Peek {
+		return refused(fmt.Sprintf("reading events needs access level peek, and this session has access level %s", have), "add --access peek if you mean it")
+	}
+	return nil
+}
+
+// timeFlag is a point in time with its zone, or so long ago.
+type timeFlag struct {
+	text string
+	at   time.Time
+	ago  time.Duration
+}
+
+func (f *timeFlag) String() string { return f.text }
+func (f *timeFlag) Type() string   { return "TIME" }
+
+// timeForms are how a time may be written. Each has its zone: a window in the wrong one
+// replays the wrong events.
+var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04Z07:00"}
+
+func (f *timeFlag) Set(s string) error {
+	if d, err := parseSpan(s); err == nil && d > 0 {
+		*f = timeFlag{text: s, ago: d}
+		return nil
+	}
+	for _, form := range timeForms {
+		if t, err := time.Parse(form, s); err == nil {
+			*f = timeFlag{text: s, at: t.UTC()}
+			return nil
+		}
+	}
+	return fmt.Errorf("must be a time with its zone, such as 2026-11-17T08:00Z or 2026-11-17T09:00+01:00, or so long ago, such as 36h")
+}
+
+// when is the time that is meant; zero where none was given.
+func (f *timeFlag) when(now time.Time) time.Time {
+	if f.ago > 0 {
+		return now.Add(-f.ago).UTC().Truncate(time.Second)
+	}
+	return f.at
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"kxops/ops"
+	"kxops/ops/replay"
+)
+
+func newReplayLs(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "ls", Short: "The replays of this machine, newest first",
+		Example: "  kxops replay ls",
+		Args:    takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			t, err := s.atTapes(c.Context())
+			if err != nil {
+				return err
+			}
+			past, bad := t.desk.Past()
+			if err := t.printReplays(past); err != nil {
+				return err
+			}
+			return bad
+		},
+	}
+}
+
+func newReplayShow(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "One replay: its plan, how far it is, and where its receipts are",
+		Example: "  kxops replay show 20261117-080000-4a1b2c",
+		Args:    takes(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			t, err := s.atTapes(c.Context())
+			if err != nil {
+				return err
+			}
+			past, err := t.desk.Show(args[0])
+			if err != nil {
+				return err
+			}
+			return t.printReplay(past)
+		},
+	}
+}
+
+func newReplayPause(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "pause ID", Short: "Pause a replay that another kxops of this machine runs",
+		Long:    "The process that runs it answers what is in the air, writes its place and ends; `kxops replay resume` goes on.",
+		Example: "  kxops replay pause 20261117-080000-4a1b2c",
+		Args:    takes(1, 1),
+		RunE:    func(c *cobra.Command, args []string) error { return s.replayTell(c.Context(), args[0], false) },
+	}
+}
+
+func newReplayCancel(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel ID", Short: "End a replay for good, running or paused",
+		Long:    "What was sent stays sent, with its receipts; a new plan with --except ID leaves it out.",
+		Example: "  kxops replay cancel 20261117-080000-4a1b2c",
+		Args:    takes(1, 1),
+		RunE:    func(c *cobra.Command, args []string) error { return s.replayTell(c.Context(), args[0], true) },
+	}
+}
+
+func (s *session) replayTell(ctx context.Context, id string, cancel bool) error {
+	t, err := s.atTapes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.desk.Tell(id, cancel); err != nil {
+		return err
+	}
+	word := "pause"
+	if cancel {
+		word = "cancel"
+	}
+	t.say(fmt.Sprintf("replay %s was told to %s; `kxops replay show %s` says when it has", id, word, id))
+	return nil
+}
+
+func newReplayResume(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "resume ID", Short: "Go on with a replay that was paused, halted or interrupted",
+		Long: `Goes on from its last checkpoint. What has a receipt is not sent again; after a crash the
+records that were in the air may be, and the result says how many at most.`,
+		Example: "  kxops --access change replay resume 20261117-080000-4a1b2c",
+		Args:    takes(1, 1),
+		RunE:    func(c *cobra.Command, args []string) error { return s.replayResume(c.Context(), args[0]) },
+	}
+}
+
+func (s *session) replayResume(ctx context.Context, id string) error {
+	t, err := s.atTapes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.mayRead(); err != nil {
+		return err
+	}
+	past, err := t.desk.Show(id)
+	if err != nil {
+		return err
+	}
+	if !s.json() {
+		if err := t.printReplay(past); err != nil {
+			return err
+		}
+	}
+	if s.dryRun {
+		return nil
+	}
+	if err := t.agreed(ctx, past.Plan); err != nil {
+		return err
+	}
+	op, err := t.desk.Resume(context.WithoutCancel(ctx), id)
+	if err != nil {
+		return err
+	}
+	return t.finish(ctx, op)
+}
+
+func newReplayVerify(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "verify ID", Short: "Prove what a replay has sent; changes nothing",
+		Long: `Checks that the counts balance, that each record that was sent has one receipt, that the
+hashes of the receipts add up to the hash of the record, and, where the target can be read
+without changing anything (a stream, a file), that it has each record with the same body
+and each key in its order.
+
+Exit codes: 0 everything that was checked holds · 3 something does not · 1 error.`,
+		Example: "  kxops replay verify 20261117-080000-4a1b2c",
+		Args:    takes(1, 1),
+		RunE:    func(c *cobra.Command, args []string) error { return s.replayVerify(c.Context(), args[0]) },
+	}
+}
+
+func (s *session) replayVerify(ctx context.Context, id string) error {
+	t, err := s.atTapes(ctx)
+	if err != nil {
+		return err
+	}
+	proof, err := t.desk.Verify(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := t.printProof(proof); err != nil {
+		return err
+	}
+	if !proof.Holds() {
+		return &exitWith{code: exitPartial}
+	}
+	return nil
+}
+
+// pastReport is a replay of the past as a document.
+type pastReport struct {
+	Schema   string             `json:"schema"` // kxops/replay/v1
+	ID       string             `json:"id"`
+	State    ops.RunState       `json:"state"`
+	Running  bool               `json:"running"`
+	From     string             `json:"from"`
+	To       string             `json:"to"`
+	By       string             `json:"by"`
+	Reason   string             `json:"reason,omitempty"`
+	Progress ops.ReplayProgress `json:"progress"`
+	Runs     int                `json:"runs"`
+	Receipts string             `json:"receipts"`
+}
+
+func newPastReport(p replay.Past) pastReport {
+	return pastReport{
+		Schema: "kxops/replay/v1", ID: p.Plan.ID, State: p.Progress.State, Running: p.Running, From: p.Plan.From.Name(), To: p.Plan.To.Name(),
+		By: p.Plan.By, Reason: p.Plan.Reason, Progress: p.Progress, Runs: p.Runs, Receipts: p.Receipts,
+	}
+}

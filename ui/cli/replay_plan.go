@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kxops/ops"
+)
+
+// samplesShown is how many records of each kind a plan shows where nothing else is asked.
+const samplesShown = 3
+
+type replayFlags struct {
+	from, to     string
+	since, until timeFlag
+	keys         []string
+	contains     string
+	filter       string
+	except       string
+	mapKey       string
+	mapBody      string
+	keepShard    bool
+	mark         choiceFlag
+	order        choiceFlag
+	lanes        int
+	rate         float64
+	canary       int
+	grow         int
+	again        bool
+	samples      int
+	out          string
+}
+
+func newReplayPlan(s *session) *cobra.Command {
+	f := replayFlags{mark: choiceFlag{value: "attributes", allowed: []string{"attributes", "none"}}, order: choiceFlag{value: "key", allowed: []string{"none", "key", "shard"}}}
+	c := &cobra.Command{
+		Use:   "plan --from SOURCE --to TARGET",
+		Short: "What would be read, sent and set going; nothing is sent",
+		Long: `Freezes a selection of old events: the shards with their bounds or the objects with
+their ETags, the target's identity, mapping, order, limits and guards. It reads some
+records, shows which are meant and which are not, and estimates the rest.
+
+SOURCE is stream:NAME, archive:BUCKET/PREFIX, delivery:NAME (where a delivery stream
+wrote to) or file:PATH. TARGET is queue:NAME, stream:NAME, topic:NAME, function:NAME,
+delivery:NAME, file:PATH or null: (a rehearsal: everything happens but the sending).
+
+Filters go from cheap to expensive: shards or prefixes, time, key, bytes, jq. A text that
+a jq expression compares with == is looked for in the bytes first.
+
+Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the plan.`,
+		Example: `  kxops replay plan --from archive:events/orders/ --since 2026-11-17T00:00Z --until 2026-11-18T00:00Z --filter '.customer_id == "4712"' --to null:
+  kxops replay plan --from stream:orders --since 3h --key 4712 --to queue:reprocess --plan-out 4712.plan
+  kxops replay plan --from delivery:orders-archive --since 2d --to stream:orders-again --map-key .customer_id --rate 500`,
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.check(c); err != nil {
+				return err
+			}
+			return s.replayPlan(c.Context(), f)
+		},
+	}
+	fs := c.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&f.from, "from", "", "SOURCE: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, file:PATH")
+	fs.StringVar(&f.to, "to", "", "TARGET: queue:NAME, stream:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:")
+	fs.Var(&f.since, "since", "arrived not before: a time with its zone, or so long ago")
+	fs.Var(&f.until, "until", "arrived before")
+	fs.StringArrayVar(&f.keys, "key", nil, "partition key, any of several; for streams")
+	fs.StringVar(&f.contains, "contains", "", "the text occurs in the body")
+	fs.StringVar(&f.filter, "filter", "", "jq over the body: true is meant")
+	fs.StringVar(&f.except, "except", "", "not what this earlier replay has sent, by its receipts")
+	fs.StringVar(&f.mapKey, "map-key", "", "jq over the body: the key to send with; default: as it was")
+	fs.StringVar(&f.mapBody, "map-body", "", "jq over the body: what to send; default: byte for byte")
+	fs.BoolVar(&f.keepShard, "keep-shard", false, "stream to stream: the range of the old shard decides where a record goes, not its key")
+	fs.Var(&f.mark, "mark", "mark what is sent with attributes kxops-replay-id, -source-id, -original-time, -hop, where the target has attributes")
+	fs.Var(&f.order, "order", "key: those of one key in their order; shard: those of one shard or object; none")
+	fs.IntVar(&f.lanes, "lanes", 0, "requests in the air; default: chosen by the plan")
+	fs.Float64Var(&f.rate, "rate", 0, "records a second at most; default: what the target takes")
+	fs.IntVar(&f.canary, "canary", 0, "so many first, then look at the dead-letter queues, then the rest; -1: none; default: chosen by the plan")
+	fs.IntVar(&f.grow, "guard-growth", 0, "halt (exit 5) when a dead-letter queue behind the target grows by more messages than this; default: chosen by the plan")
+	fs.BoolVar(&f.again, "allow-rereplay", false, "also events that carry the mark of a replay")
+	fs.IntVar(&f.samples, "samples", samplesShown, "so many records that are meant, and as many that are not, are shown; at most 20")
+	fs.StringVar(&f.out, "plan-out", "", "write the plan into this new file: `kxops replay apply` applies exactly that")
+	completeWith(c, "mark", f.mark.allowed)
+	completeWith(c, "order", f.order.allowed)
+	return c
+}
+
+func (f *replayFlags) check(c *cobra.Command) error {
+	switch {
+	case f.from == "":
+		return wrongUsage("--from is missing: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME or file:PATH")
+	case f.to == "":
+		return wrongUsage("--to is missing: queue:NAME, stream:NAME, file:PATH, or null: for a rehearsal")
+	case c.Flags().Changed("rate") && !(f.rate > 0 && f.rate <= 1e6):
+		return wrongUsage("--rate must be above 0 and at most 1000000 records a second")
+	case c.Flags().Changed("lanes") && (f.lanes < 1 || f.lanes > 256):
+		return wrongUsage("--lanes must be 1 to 256")
+	case f.samples < 0 || f.samples > 20:
+		return wrongUsage("--samples must be 0 to 20")
+	case c.Flags().Changed("guard-growth") && f.grow < 1:
+		return wrongUsage("--guard-growth must be at least 1")
+	case c.Flags().Changed("plan-out") && f.out == "":
+		return wrongUsage("--plan-out needs the name of a file")
+	}
+	return nil
+}
+
+func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
+	t, err := s.atTapes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.mayRead(); err != nil {
+		return err
+	}
+	now := t.account.clock()
+	ask := ops.ReplayAsk{
+		From: f.from, To: f.to,
+		Select: ops.ReplaySelect{Since: f.since.when(now), Until: f.until.when(now), Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
+		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value},
+		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Canary: f.canary, Grow: f.grow, Again: f.again, Reason: s.reason,
+	}
+	if !strings.HasPrefix(f.to, "null") && !strings.HasPrefix(f.to, "file:") {
+		var account string
+		ask.Links, account = t.behind(ctx)
+		ask.Protect = t.account.guarded(account)
+	}
+	plan, samples, err := t.desk.Plan(ctx, ask)
+	if err != nil {
+		return err
+	}
+	if err := t.printReplayPlan(plan, samples, f.samples); err != nil {
+		return err
+	}
+	if len(plan.Blockers) > 0 {
+		return refused("this plan could not be applied: "+strings.Join(plan.Blockers, "; "), "")
+	}
+	if f.out != "" && !s.dryRun {
+		if err := writePlan(f.out, plan); err != nil {
+			return err
+		}
+		s.say(fmt.Sprintf("the plan is in %s until %s; `kxops --access change replay apply %s` applies it", f.out, plan.Expires.Format("15:04:05 MST"), shellWord(f.out)))
+	}
+	return nil
+}
