@@ -69,6 +69,7 @@ var Operations = []Operation{
 	{Look, "Lambda", "GetFunctionEventInvokeConfig", "lambda:GetFunctionEventInvokeConfig", anyFunction},
 
 	{Look, "S3", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", anyBucket},
+	{Look, "S3", "ListObjectsV2", "s3:ListBucket", anyBucket},
 
 	{Look, "CloudWatch", "ListMetrics", "cloudwatch:ListMetrics", anything},
 	{Look, "CloudWatch", "GetMetricData", "cloudwatch:GetMetricData", anything},
@@ -102,6 +103,8 @@ var Operations = []Operation{
 	{Change, "SQS", "SetQueueAttributes", "sqs:SetQueueAttributes", anyQueue},
 	{Change, "Lambda", "Invoke", "lambda:InvokeFunction", anyFunction},
 	{Change, "SNS", "PublishBatch", "sns:Publish", anyTopic},
+	{Change, "Kinesis", "PutRecords", "kinesis:PutRecords", anyStream},
+	{Change, "Firehose", "PutRecordBatch", "firehose:PutRecordBatch", anyDelivery},
 
 	{Change, "CloudWatch", "PutMetricAlarm", "cloudwatch:PutMetricAlarm", ourAlarm},
 	{Change, "CloudWatch", "DeleteAlarms", "cloudwatch:DeleteAlarms", ourAlarm},

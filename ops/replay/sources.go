@@ -8,7 +8,9 @@ import (
 
 // sources is THE list: what events can be replayed from.
 var sources = map[ops.Kind]func(*Desk) source{
-	ops.KindFile: func(d *Desk) source { return fileSource{d} },
+	ops.KindArchive:  func(d *Desk) source { return archiveSource{d} },
+	ops.KindDelivery: func(d *Desk) source { return archiveSource{d} },
+	ops.KindFile:     func(d *Desk) source { return fileSource{d} },
 }
 
 func (d *Desk) sourceOf(k ops.Kind) (source, error) {
