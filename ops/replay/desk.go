@@ -29,6 +29,7 @@ type Options struct {
 // It is safe for concurrent use.
 type Desk struct {
 	o        Options
+	polls    float64 // reads of a shard a second; 0: pollsASecond
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
 	s3       *s3.Client

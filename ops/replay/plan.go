@@ -286,6 +286,9 @@ func (d *Desk) sample(ctx context.Context, plan *ops.ReplayPlan, src source, dst
 	}
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
+	if w, ok := src.(taster); ok {
+		src = w.taste()
+	}
 	t := &tasting{plan: plan, choose: choose, mapping: mapping, target: dst}
 	var stored int64
 	for i, part := range plan.Parts {
@@ -302,6 +305,9 @@ func (d *Desk) sample(ctx context.Context, plan *ops.ReplayPlan, src source, dst
 	t.estimate()
 	return t.samples, nil
 }
+
+// taster is a source that can be tried without waiting for what may still come.
+type taster interface{ taste() source }
 
 // tasting is what a sample found.
 type tasting struct {

@@ -10,6 +10,7 @@ import (
 var sources = map[ops.Kind]func(*Desk) source{
 	ops.KindArchive:  func(d *Desk) source { return archiveSource{d} },
 	ops.KindDelivery: func(d *Desk) source { return archiveSource{d} },
+	ops.KindStream:   func(d *Desk) source { return streamSource{desk: d} },
 	ops.KindFile:     func(d *Desk) source { return fileSource{d} },
 }
 

@@ -6,9 +6,13 @@ import (
 
 // targets is THE list: what events can be replayed to.
 var targets = map[ops.Kind]func(*Desk, ops.ReplayPlan) (target, error){
-	ops.KindNull:  newNullTarget,
-	ops.KindFile:  newFileTarget,
-	ops.KindQueue: newQueueTarget,
+	ops.KindNull:     newNullTarget,
+	ops.KindFile:     newFileTarget,
+	ops.KindQueue:    newQueueTarget,
+	ops.KindStream:   newStreamTarget,
+	ops.KindTopic:    newTopicTarget,
+	ops.KindFunction: newFunctionTarget,
+	ops.KindDelivery: newDeliveryTarget,
 }
 
 func (d *Desk) targetOf(p ops.ReplayPlan) (target, error) {

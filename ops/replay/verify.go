@@ -10,12 +10,12 @@ import (
 	"kxops/ops"
 )
 
-// verifyLooks is a target that can be read back without changing anything.
+// verifier is a target that can be read back without changing anything.
 type verifier interface {
 	// holds reads back what the target has of the receipts. visit is called with the place
 	// and the body's sum of each record that it finds, in the order of the target for each
 	// key; it stops with the error of visit.
-	holds(ctx context.Context, plan ops.ReplayPlan, since ops.ReplayProgress, visit func(at string, sum uint64) error) error
+	holds(ctx context.Context, plan ops.ReplayPlan, visit func(at string, sum uint64) error) error
 }
 
 // Verify checks a replay against its record, its receipts and, where that can be read
@@ -47,11 +47,11 @@ func (d *Desk) Verify(ctx context.Context, id string) (ops.ReplayProof, error) {
 	}
 	proof.Check("one parked line for each parked record", int64(parked) == c.Parked, fmt.Sprintf("%d lines, %d parked", parked, c.Parked))
 	proof.Twice = r.again
-	return proof, d.readBack(ctx, s, past, r, &proof)
+	return proof, d.readBack(ctx, s, r, &proof)
 }
 
 // readBack compares the target with the receipts.
-func (d *Desk) readBack(ctx context.Context, s *state, past Past, r receipts, proof *ops.ReplayProof) error {
+func (d *Desk) readBack(ctx context.Context, s *state, r receipts, proof *ops.ReplayProof) error {
 	to := s.plan.To
 	dst, err := d.targetOf(s.plan)
 	if err != nil {
@@ -70,7 +70,7 @@ func (d *Desk) readBack(ctx context.Context, s *state, past Past, r receipts, pr
 			at[x.At] = x
 		}
 	}
-	err = v.holds(ctx, s.plan, past.Progress, func(place string, sum uint64) error {
+	err = v.holds(ctx, s.plan, func(place string, sum uint64) error {
 		x, ours := at[place]
 		if !ours {
 			return nil
@@ -137,7 +137,7 @@ func countParked(dir string) (int, error) {
 }
 
 // holds reads the file back.
-func (t *fileTarget) holds(_ context.Context, _ ops.ReplayPlan, _ ops.ReplayProgress, visit func(string, uint64) error) error {
+func (t *fileTarget) holds(_ context.Context, _ ops.ReplayPlan, visit func(string, uint64) error) error {
 	f, err := os.Open(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing of it is there

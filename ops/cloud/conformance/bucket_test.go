@@ -71,6 +71,44 @@ var bucketCases = []oneCase{
 			x.errorf("err = %v", err)
 		}
 	}},
+	{name: "lists the objects under a prefix, in pages and in order", service: "S3", operation: "ListObjectsV2", run: func(x *run) {
+		bucket := x.bucket()
+		for _, key := range []string{"in/2026/11/17/08/b", "in/2026/11/17/08/a", "in/2026/11/17/09/c", "other/d"} {
+			x.object(bucket, key, "12345")
+		}
+		pages := s3.NewListObjectsV2Paginator(x.s3, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String("in/2026/11/17/"), MaxKeys: aws.Int32(2)})
+		var keys []string
+		n := 0
+		for ; pages.HasMorePages() && n < 9; n++ {
+			page, err := pages.NextPage(x.ctx)
+			x.must("ListObjectsV2", err)
+			for _, o := range page.Contents {
+				keys = append(keys, aws.ToString(o.Key))
+				if aws.ToInt64(o.Size) != 5 || aws.ToString(o.ETag) == "" || o.LastModified == nil {
+					x.errorf("object %+v lacks size, ETag or time", o)
+				}
+			}
+		}
+		equal(x, "pages", n, 2)
+		equal(x, "keys", strings.Join(keys, " "), "in/2026/11/17/08/a in/2026/11/17/08/b in/2026/11/17/09/c")
+		out, err := x.s3.ListObjectsV2(x.ctx, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String("in/"), Delimiter: aws.String("/")})
+		x.must("ListObjectsV2", err)
+		if len(out.CommonPrefixes) != 1 || aws.ToString(out.CommonPrefixes[0].Prefix) != "in/2026/" || len(out.Contents) != 0 {
+			x.errorf("folders %+v, objects %+v", out.CommonPrefixes, out.Contents)
+		}
+	}},
+	{name: "an object that is not what it was is not read", service: "S3", operation: "GetObject", run: func(x *run) {
+		bucket := x.bucket()
+		x.object(bucket, "changed", "one")
+		head, err := x.s3.HeadObject(x.ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: aws.String("changed")})
+		x.must("HeadObject", err)
+		x.object(bucket, "changed", "two")
+		_, err = x.s3.GetObject(x.ctx, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("changed"), IfMatch: head.ETag})
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != "PreconditionFailed" {
+			x.errorf("err = %v", err)
+		}
+	}},
 	{name: "says how large an object is, without reading it", service: "S3", operation: "HeadObject", run: func(x *run) {
 		bucket := x.bucket()
 		x.object(bucket, "large/payload 1.json", `{"order":7}`)
@@ -107,6 +145,22 @@ var bucketCases = []oneCase{
 			x.errorf("err = %v", err)
 		}
 	}},
+}
+
+// emptied takes everything out of a bucket at the end.
+func (x *run) emptied(bucket string) {
+	x.after(func(ctx context.Context) error {
+		out, err := x.set.s3.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket})
+		if err != nil {
+			return err
+		}
+		for _, o := range out.Contents {
+			if _, err := x.set.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: o.Key}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (x *run) object(bucket, key, content string) {

@@ -67,6 +67,19 @@ var firehoseCases = []oneCase{
 			}
 		}
 	}},
+	{name: "takes several records, and says so for each", service: "Firehose", operation: "PutRecordBatch", run: func(x *run) {
+		name, bucket := x.delivery()
+		x.emptied(bucket)
+		out, err := x.firehose.PutRecordBatch(x.ctx, &firehose.PutRecordBatchInput{DeliveryStreamName: &name, Records: []types.Record{{Data: []byte("one\n")}, {Data: []byte("two\n")}}})
+		x.must("PutRecordBatch", err)
+		equal(x, "answers", len(out.RequestResponses), 2)
+		equal(x, "failed", aws.ToInt32(out.FailedPutCount), 0)
+		for i, r := range out.RequestResponses {
+			if aws.ToString(r.RecordId) == "" || r.ErrorCode != nil {
+				x.errorf("answer %d is %+v", i, r)
+			}
+		}
+	}},
 	{name: "says what a delivery is", service: "Firehose", operation: "DescribeDeliveryStream", run: func(x *run) {
 		name, bucket := x.delivery()
 		out, err := x.firehose.DescribeDeliveryStream(x.ctx, &firehose.DescribeDeliveryStreamInput{DeliveryStreamName: &name})

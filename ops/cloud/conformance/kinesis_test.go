@@ -166,6 +166,32 @@ var kinesisCases = []oneCase{
 			}
 		}
 	}},
+	{name: "puts several records, and says for each where it is", service: "Kinesis", operation: "PutRecords", run: func(x *run) {
+		name, arn := x.stream(2)
+		out, err := x.kinesis.PutRecords(x.ctx, &kinesis.PutRecordsInput{StreamName: &name, Records: []types.PutRecordsRequestEntry{
+			{PartitionKey: aws.String("a"), Data: []byte("one")},
+			{PartitionKey: aws.String("b"), Data: []byte("two"), ExplicitHashKey: aws.String("0")},
+			{PartitionKey: aws.String("c"), Data: []byte("three"), ExplicitHashKey: aws.String("340282366920938463463374607431768211455")},
+		}})
+		x.must("PutRecords", err)
+		equal(x, "answers", len(out.Records), 3)
+		equal(x, "failed", aws.ToInt32(out.FailedRecordCount), 0)
+		for i, r := range out.Records {
+			if aws.ToString(r.SequenceNumber) == "" || aws.ToString(r.ShardId) == "" || r.ErrorCode != nil {
+				x.errorf("answer %d is %+v", i, r)
+			}
+		}
+		if aws.ToString(out.Records[1].ShardId) == aws.ToString(out.Records[2].ShardId) {
+			x.errorf("the first and the last hash key are in one shard of %s", arn)
+		}
+	}},
+	{name: "a missing stream takes nothing", service: "Kinesis", operation: "PutRecords", run: func(x *run) {
+		_, err := x.kinesis.PutRecords(x.ctx, &kinesis.PutRecordsInput{StreamName: aws.String(x.name("none")), Records: []types.PutRecordsRequestEntry{{PartitionKey: aws.String("a"), Data: []byte("one")}}})
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
 	{name: "a sequence number of another stream is refused", service: "Kinesis", operation: "GetShardIterator", run: func(x *run) {
 		arn, shard, _ := x.records("one")
 		_, err := x.kinesis.GetShardIterator(x.ctx, &kinesis.GetShardIteratorInput{StreamARN: &arn, ShardId: &shard,

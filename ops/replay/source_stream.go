@@ -1,0 +1,288 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"golang.org/x/time/rate"
+
+	"kxops/ops"
+	"kxops/ops/payload"
+)
+
+const (
+	// pollsASecond is how often one shard is read: all its pollers share 5 reads and
+	// 2 MiB a second, and the consumers need theirs.
+	pollsASecond = 2
+	// arrivalSlack is how far arrival times of a shard are out of order. Source: the
+	// project's facts on replays, section 2: never stop at the first record past the end.
+	arrivalSlack = time.Minute
+	shardTries   = 8 // of a read that fails, from its last place
+)
+
+// streamSource reads what a stream still holds, by polling.
+type streamSource struct {
+	desk  *Desk
+	tries bool // ends at the tip of a shard instead of waiting for late records
+}
+
+// taste is the source for trying a selection: it does not wait.
+func (s streamSource) taste() source {
+	s.tries = true
+	return s
+}
+
+// windowEnd is the arrival before which records are meant. A window without an end
+// ends with the plan.
+func windowEnd(plan ops.ReplayPlan) time.Time {
+	if u := plan.Select.Until; !u.IsZero() && u.Before(plan.Created) {
+		return u
+	}
+	return plan.Created
+}
+
+func (s streamSource) find(ctx context.Context, plan *ops.ReplayPlan) error {
+	name, arn := streamOf(plan.From.ARN)
+	out, err := s.desk.kinesis.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: name, StreamARN: arn})
+	if err != nil {
+		return err
+	}
+	d := out.StreamDescriptionSummary
+	plan.From.ARN = ops.ARN(aws.ToString(d.StreamARN))
+	plan.Seen["source created"] = aws.ToTime(d.StreamCreationTimestamp).UTC().Format(time.RFC3339)
+	s.retained(plan, time.Duration(aws.ToInt32(d.RetentionPeriodHours))*time.Hour)
+	if u := plan.Select.Until; u.After(plan.Created) {
+		plan.Warnings = append(plan.Warnings, "the window ends in the future; it is cut at "+plan.Created.Format("15:04:05 MST")+", when the plan was made")
+	}
+	shards, err := s.shards(ctx, *plan)
+	if err != nil {
+		return err
+	}
+	all := len(shards)
+	if auto := d.RecordDistributionStrategy == types.RecordDistributionStrategyAuto; len(plan.Select.Keys) > 0 && !auto {
+		shards = holding(shards, plan.Select.Keys)
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "shards", Value: fmt.Sprintf("%d of %d can hold the keys by their hash; records that were put with an explicit hash key may be elsewhere: --filter instead of --key finds them", len(shards), all)})
+	} else if auto {
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "shards", Value: "the stream spreads records itself: all shards are read, and a key has no order"})
+	}
+	freeze(plan, shards)
+	if len(plan.Parts) == 0 {
+		plan.Blockers = append(plan.Blockers, "no shard of "+plan.From.ARN.Name()+" holds anything of the window")
+	}
+	plan.Warnings = append(plan.Warnings, fmt.Sprintf("reading takes from the 2 MiB/s that the pollers of a shard share, and raises GetRecords.IteratorAgeMilliseconds of %s, which its alarms watch: an age up to that of the oldest record read is this replay", plan.From.ARN.Name()))
+	return nil
+}
+
+// retained compares the window with what the stream still has.
+func (s streamSource) retained(plan *ops.ReplayPlan, retention time.Duration) {
+	horizon := plan.Created.Add(-retention)
+	const gone = "; it is gone: raising the retention does not bring it back, an archive may have it"
+	switch since := plan.Select.Since; {
+	case windowEnd(*plan).Before(horizon):
+		plan.Blockers = append(plan.Blockers, fmt.Sprintf("the window lies before %s, and %s keeps %s%s", horizon.Format("2006-01-02 15:04 MST"), plan.From.ARN.Name(), ops.Span(retention.Seconds()), gone))
+	case since.IsZero():
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "reaches back", Value: "to " + horizon.Format("2006-01-02 15:04 MST") + ", all that the stream keeps"})
+	case since.Before(horizon):
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("of the window, %s to %s (%s) is past the retention of %s%s", since.Format("2006-01-02 15:04 MST"), horizon.Format("2006-01-02 15:04 MST"), ops.Span(horizon.Sub(since).Seconds()), plan.From.ARN.Name(), gone))
+	}
+}
+
+// shards are those that hold something from the window's beginning on.
+func (s streamSource) shards(ctx context.Context, plan ops.ReplayPlan) ([]types.Shard, error) {
+	in := &kinesis.ListShardsInput{StreamARN: aws.String(string(plan.From.ARN))}
+	if since := plan.Select.Since; !since.IsZero() {
+		in.ShardFilter = &types.ShardFilter{Type: types.ShardFilterTypeFromTimestamp, Timestamp: &since}
+	}
+	var out []types.Shard
+	for {
+		page, err := s.desk.kinesis.ListShards(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page.Shards...)
+		if page.NextToken == nil {
+			return out, nil
+		}
+		in = &kinesis.ListShardsInput{NextToken: page.NextToken}
+	}
+}
+
+// holding are the shards whose range of hash keys has one of the keys.
+func holding(shards []types.Shard, keys []string) []types.Shard {
+	var out []types.Shard
+	for _, sh := range shards {
+		from, ok1 := new(big.Int).SetString(aws.ToString(sh.HashKeyRange.StartingHashKey), 10)
+		to, ok2 := new(big.Int).SetString(aws.ToString(sh.HashKeyRange.EndingHashKey), 10)
+		if !ok1 || !ok2 || slices.ContainsFunc(keys, func(k string) bool {
+			sum := md5.Sum([]byte(k))
+			h := new(big.Int).SetBytes(sum[:])
+			return h.Cmp(from) >= 0 && h.Cmp(to) <= 0
+		}) {
+			out = append(out, sh)
+		}
+	}
+	return out
+}
+
+// freeze makes parts of shards, each after its parents.
+func freeze(plan *ops.ReplayPlan, shards []types.Shard) {
+	slices.SortFunc(shards, func(a, b types.Shard) int { return strings.Compare(aws.ToString(a.ShardId), aws.ToString(b.ShardId)) })
+	at := map[string]int{}
+	for i, sh := range shards {
+		at[aws.ToString(sh.ShardId)] = i
+	}
+	for _, sh := range shards {
+		p := ops.ReplayPart{ID: aws.ToString(sh.ShardId), Range: aws.ToString(sh.HashKeyRange.StartingHashKey)}
+		for _, parent := range []*string{sh.ParentShardId, sh.AdjacentParentShardId} {
+			if i, ok := at[aws.ToString(parent)]; ok && parent != nil {
+				p.After = append(p.After, i)
+			}
+		}
+		plan.Parts = append(plan.Parts, p)
+	}
+}
+
+// read polls one shard. Its place is the last sequence number.
+func (s streamSource) read(ctx context.Context, plan ops.ReplayPlan, part int, after string, give func(Page) error) error {
+	w := shardWalk{desk: s.desk, arn: plan.From.ARN, shard: plan.Parts[part].ID, since: plan.Select.Since, end: windowEnd(plan), after: after, tip: s.tries}
+	return w.run(ctx, func(records []types.Record, place string) error {
+		p := Page{Place: place}
+		for _, r := range records {
+			p.Bytes += int64(len(r.Data) + len(aws.ToString(r.PartitionKey)))
+			open(&p, plan, part, r)
+		}
+		return give(within(ops.ReplaySelect{Since: plan.Select.Since, Until: w.end, Keys: plan.Select.Keys}, p))
+	})
+}
+
+// open takes a record of the stream apart: a producer library may have put many into one.
+func open(p *Page, plan ops.ReplayPlan, part int, r types.Record) {
+	seq, shard, at := aws.ToString(r.SequenceNumber), plan.Parts[part].ID, aws.ToTime(r.ApproximateArrivalTimestamp).UTC()
+	users, err := payload.UserRecords(r.Data)
+	switch {
+	case errors.Is(err, payload.ErrNotAggregate):
+		p.Records = append(p.Records, Record{ID: recordID(string(plan.From.ARN), shard, seq, 0), Key: aws.ToString(r.PartitionKey), At: at, Data: r.Data})
+	case err != nil:
+		p.Broken = append(p.Broken, Broken{Part: shard + "/" + seq, Why: err.Error()})
+	default:
+		for i, u := range users {
+			p.Records = append(p.Records, Record{ID: recordID(string(plan.From.ARN), shard, seq, i), Key: u.Key, At: at, Data: u.Data})
+		}
+	}
+}
+
+// shardWalk reads a shard from a place to the end of a window.
+type shardWalk struct {
+	desk  *Desk
+	arn   ops.ARN
+	shard string
+	since time.Time
+	end   time.Time
+	after string // sequence number
+	tip   bool   // ends where nothing more is there, without waiting for late records
+}
+
+func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) error) error {
+	pace := rate.NewLimiter(rate.Limit(cmp.Or(w.desk.polls, pollsASecond)), 1)
+	var iterator *string
+	for tries := 1; ; tries++ {
+		if err := pace.Wait(ctx); err != nil {
+			return err
+		}
+		if iterator == nil {
+			var err error
+			if iterator, err = w.iterator(ctx); err != nil {
+				if tries < shardTries && passingStream(w.desk.o.Explain(err).Fault) && pauseFor(ctx, ctx.Done(), backoff(tries)) {
+					continue
+				}
+				return err
+			}
+		}
+		out, err := w.desk.kinesis.GetRecords(ctx, &kinesis.GetRecordsInput{StreamARN: aws.String(string(w.arn)), ShardIterator: iterator})
+		var expired *types.ExpiredIteratorException
+		switch {
+		case errors.As(err, &expired):
+			iterator = nil
+			continue
+		case err != nil:
+			if tries < shardTries && passingStream(w.desk.o.Explain(err).Fault) && pauseFor(ctx, ctx.Done(), backoff(tries)) {
+				continue
+			}
+			return err
+		}
+		tries = 0
+		if n := len(out.Records); n > 0 {
+			w.after = aws.ToString(out.Records[n-1].SequenceNumber)
+			if err := give(out.Records, w.after); err != nil {
+				return err
+			}
+		}
+		if iterator = out.NextShardIterator; iterator == nil || w.past(out) {
+			return nil
+		}
+	}
+}
+
+// past reports whether everything of the window has been read. An empty page says
+// nothing by itself, and a record past the end neither: arrival times are not in order.
+func (w *shardWalk) past(out *kinesis.GetRecordsOutput) bool {
+	behind := time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond
+	if w.tip && behind == 0 && len(out.Records) == 0 {
+		return true
+	}
+	return w.desk.o.Now().Add(-behind).After(w.end.Add(arrivalSlack)) && (behind > 0 || len(out.Records) == 0)
+}
+
+func (w *shardWalk) iterator(ctx context.Context) (*string, error) {
+	in := &kinesis.GetShardIteratorInput{StreamARN: aws.String(string(w.arn)), ShardId: &w.shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon}
+	switch {
+	case w.after != "":
+		in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeAfterSequenceNumber, &w.after
+	case !w.since.IsZero():
+		in.ShardIteratorType, in.Timestamp = types.ShardIteratorTypeAtTimestamp, &w.since
+	}
+	out, err := w.desk.kinesis.GetShardIterator(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return out.ShardIterator, nil
+}
+
+// passingStream reports faults that another try can mend.
+func passingStream(f ops.Fault) bool { return f != ops.FaultOther && passing(f) }
+
+// holds reads the stream back from when the replay began.
+func (t *streamTarget) holds(ctx context.Context, plan ops.ReplayPlan, visit func(string, uint64) error) error {
+	since := plan.Created.Add(-arrivalSlack)
+	back := ops.ReplayPlan{From: plan.To, Created: t.desk.o.Now(), Select: ops.ReplaySelect{Since: since}}
+	shards, err := streamSource{desk: t.desk}.shards(ctx, back)
+	if err != nil {
+		return err
+	}
+	freeze(&back, shards) // parents first: a key's records are in the order of its shards
+	for _, part := range back.Parts {
+		w := shardWalk{desk: t.desk, arn: plan.To.ARN, shard: part.ID, since: since, end: back.Created, tip: true}
+		err := w.run(ctx, func(records []types.Record, _ string) error {
+			for _, r := range records {
+				if err := visit(part.ID+"/"+aws.ToString(r.SequenceNumber), bodySum(r.Data)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
