@@ -1,0 +1,392 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/firehose"
+	firehosetypes "github.com/aws/aws-sdk-go-v2/service/firehose/types"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	kinesistypes "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/google/go-cmp/cmp"
+
+	"kxops/labs/sandbox"
+	"kxops/ops"
+	"kxops/ops/cloud"
+	"kxops/ops/journal"
+)
+
+// world is a sandbox with a desk in it. Its clients are not the desk's: they are the
+// test's own eyes.
+type world struct {
+	*testing.T
+	sb   *sandbox.Sandbox
+	desk *Desk
+
+	kinesis  *kinesis.Client
+	firehose *firehose.Client
+	s3       *s3.Client
+	sqs      *sqs.Client
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	sb, err := sandbox.New(sandbox.Options{Start: time.Date(2026, 11, 17, 23, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sb.Close)
+	cfg := sb.Config()
+	w := &world{T: t, sb: sb, kinesis: kinesis.NewFromConfig(cfg), firehose: firehose.NewFromConfig(cfg), sqs: sqs.NewFromConfig(cfg),
+		s3: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })}
+	door, err := cloud.Open(t.Context(), cloud.Options{Config: &cfg, NoQuotas: true, Access: cloud.Change})
+	w.must(err)
+	j, err := journal.Open(t.TempDir())
+	w.must(err)
+	w.desk = New(Options{Config: door.Config(), Identity: ops.Identity{Account: sandbox.Account, Region: sandbox.HomeRegion}, Journal: j, Now: sb.Now, Explain: door.Explain})
+	w.desk.polls = 500
+	return w
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// ticking lets the clock run a hundred times faster until the test ends.
+func (w *world) ticking() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var clock sync.WaitGroup
+	clock.Go(func() {
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				w.sb.Advance(200 * time.Millisecond)
+			}
+		}
+	})
+	w.Cleanup(func() { cancel(); clock.Wait() })
+}
+
+func (w *world) bucket(name string) {
+	w.Helper()
+	_, err := w.s3.CreateBucket(w.Context(), &s3.CreateBucketInput{Bucket: &name, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: sandbox.HomeRegion}})
+	w.must(err)
+}
+
+func (w *world) stream(name string, shards int32) {
+	w.Helper()
+	_, err := w.kinesis.CreateStream(w.Context(), &kinesis.CreateStreamInput{StreamName: &name, ShardCount: &shards})
+	w.must(err)
+	w.sb.Advance(time.Minute)
+}
+
+// put puts one event; it returns its body.
+func (w *world) put(stream, key string, n int) string {
+	w.Helper()
+	body := fmt.Sprintf(`{"customer":%q,"n":%d}`, key, n)
+	_, err := w.kinesis.PutRecord(w.Context(), &kinesis.PutRecordInput{StreamName: &stream, PartitionKey: &key, Data: []byte(body)})
+	w.must(err)
+	return body
+}
+
+func (w *world) queue(name string) (url string) {
+	w.Helper()
+	in := &sqs.CreateQueueInput{QueueName: &name}
+	if strings.HasSuffix(name, ".fifo") {
+		in.Attributes = map[string]string{"FifoQueue": "true"}
+	}
+	out, err := w.sqs.CreateQueue(w.Context(), in)
+	w.must(err)
+	return *out.QueueUrl
+}
+
+// drain takes everything out of a queue, in the order in which it comes.
+func (w *world) drain(url string) (bodies []string, marks []map[string]string) {
+	w.Helper()
+	for empty := 0; empty < 3; {
+		out, err := w.sqs.ReceiveMessage(w.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10, VisibilityTimeout: 600, MessageAttributeNames: []string{"All"}})
+		w.must(err)
+		if len(out.Messages) == 0 {
+			empty++
+			continue
+		}
+		for _, m := range out.Messages {
+			bodies = append(bodies, *m.Body)
+			of := map[string]string{}
+			for name, v := range m.MessageAttributes {
+				of[name] = aws.ToString(v.StringValue)
+			}
+			marks = append(marks, of)
+			_, err := w.sqs.DeleteMessage(w.Context(), &sqs.DeleteMessageInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle})
+			w.must(err)
+		}
+	}
+	return bodies, marks
+}
+
+// shelved reads a stream whole, by its own client: bodies by key, in the order of their
+// sequence numbers, parents before children.
+func (w *world) shelved(stream string) map[string][]string {
+	w.Helper()
+	out, err := w.kinesis.ListShards(w.Context(), &kinesis.ListShardsInput{StreamName: &stream})
+	w.must(err)
+	got := map[string][]string{}
+	for _, sh := range out.Shards {
+		it, err := w.kinesis.GetShardIterator(w.Context(), &kinesis.GetShardIteratorInput{StreamName: &stream, ShardId: sh.ShardId, ShardIteratorType: kinesistypes.ShardIteratorTypeTrimHorizon})
+		w.must(err)
+		for next := it.ShardIterator; next != nil; {
+			page, err := w.kinesis.GetRecords(w.Context(), &kinesis.GetRecordsInput{ShardIterator: next})
+			w.must(err)
+			for _, r := range page.Records {
+				got[*r.PartitionKey] = append(got[*r.PartitionKey], string(r.Data))
+			}
+			if len(page.Records) == 0 && aws.ToInt64(page.MillisBehindLatest) == 0 {
+				break
+			}
+			next = page.NextShardIterator
+		}
+	}
+	return got
+}
+
+func (w *world) plan(ask ops.ReplayAsk) ops.ReplayPlan {
+	w.Helper()
+	plan := planOf(w, w.desk, ask)
+	if len(plan.Blockers) > 0 {
+		w.Fatalf("blockers %q", plan.Blockers)
+	}
+	return plan
+}
+
+func (w *world) proven(id string) {
+	w.Helper()
+	proof, err := w.desk.Verify(w.Context(), id)
+	w.must(err)
+	for _, c := range proof.Checks {
+		if !c.Holds {
+			w.Errorf("%s: %s", c.What, c.Says)
+		}
+	}
+}
+
+func sorted(s []string) []string { s = slices.Clone(s); slices.Sort(s); return s }
+
+// The support request: what a customer did, out of the archive, to a queue, with marks
+// and with proof.
+func TestACustomersEventsOutOfTheArchive(t *testing.T) {
+	w := newWorld(t)
+	w.bucket("events")
+	_, err := w.firehose.CreateDeliveryStream(t.Context(), &firehose.CreateDeliveryStreamInput{DeliveryStreamName: aws.String("orders"),
+		ExtendedS3DestinationConfiguration: &firehosetypes.ExtendedS3DestinationConfiguration{BucketARN: aws.String("arn:aws:s3:::events"), RoleARN: aws.String("arn:aws:iam::" + sandbox.Account + ":role/firehose"),
+			Prefix: aws.String("orders/"), BufferingHints: &firehosetypes.BufferingHints{IntervalInSeconds: aws.Int32(60), SizeInMBs: aws.Int32(1)}, CompressionFormat: firehosetypes.CompressionFormatGzip}})
+	w.must(err)
+	w.sb.Advance(5 * time.Minute)
+	var want []string
+	var from, to time.Time
+	for hour := range 5 { // over midnight
+		for i := range 30 {
+			customer := []string{"4711", "4712", "4713"}[i%3]
+			body := fmt.Sprintf(`{"customer_id":%q,"hour":%d,"n":%d}`, customer, hour, i)
+			_, err := w.firehose.PutRecord(t.Context(), &firehose.PutRecordInput{DeliveryStreamName: aws.String("orders"), Record: &firehosetypes.Record{Data: []byte(body)}})
+			w.must(err)
+			if customer == "4712" && (hour == 1 || hour == 2) {
+				want = append(want, body)
+			}
+		}
+		switch hour {
+		case 0:
+			from = w.sb.Now().Add(2 * time.Minute)
+		case 2:
+			to = w.sb.Now().Add(2 * time.Minute)
+		}
+		w.sb.Advance(time.Hour)
+	}
+	url := w.queue("again")
+	ask := ops.ReplayAsk{From: "delivery:orders", To: "queue:again", Select: ops.ReplaySelect{Since: from, Until: to, Filter: `.customer_id == "4712"`}, Map: ops.ReplayMap{Key: ".customer_id"}, Canary: -1}
+	plan := w.plan(ask)
+	if len(plan.Parts) == 0 || len(plan.Parts) > 3 {
+		t.Errorf("%d objects for two hours", len(plan.Parts))
+	}
+	r := started(t, w.desk, plan).Wait()
+	if r.State != ops.Finished || r.Counts.Sent != int64(len(want)) {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	bodies, marks := w.drain(url)
+	if diff := cmp.Diff(sorted(want), sorted(bodies)); diff != "" {
+		t.Error(diff)
+	}
+	if m := marks[0]; m[markReplay] != plan.ID || m[markSource] == "" || m[markHop] != "1" {
+		t.Errorf("marks %v", m)
+	}
+	w.proven(plan.ID)
+
+	// Again, without what was sent: nothing is left, and the plan says so.
+	ask.Select.Except = plan.ID
+	if rest := planOf(t, w.desk, ask); len(rest.Blockers) != 1 || !strings.Contains(rest.Blockers[0], "nothing is selected") {
+		t.Errorf("blockers %q", rest.Blockers)
+	}
+	// The same by the bucket's name, to a FIFO queue.
+	fifo := w.queue("again.fifo")
+	ask.Select.Except, ask.From, ask.To = "", "archive:events/orders/", "queue:again.fifo"
+	plan = w.plan(ask)
+	if r := started(t, w.desk, plan).Wait(); r.State != ops.Finished {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	if bodies, _ := w.drain(fifo); !cmp.Equal(want, bodies) {
+		t.Errorf("in order: %s", cmp.Diff(want, bodies))
+	}
+}
+
+// An object that is not what it was, or gone, stops the replay: nothing else is sent in
+// its place. What is Glacier's is said before.
+func TestAnArchiveThatChangesStopsTheReplay(t *testing.T) {
+	w := newWorld(t)
+	w.bucket("events")
+	store := func(key, body string) {
+		_, err := w.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("events"), Key: &key, Body: strings.NewReader(body)})
+		w.must(err)
+	}
+	store("a", "{\"n\":1}\n")
+	w.queue("again")
+	plan := w.plan(ops.ReplayAsk{From: "archive:events/", To: "queue:again"})
+	store("a", "{\"n\":2}\n")
+	r := started(t, w.desk, plan).Wait()
+	if r.State != ops.Broken || r.Counts.Sent != 0 || r.Problem == nil || !strings.Contains(r.Problem.What, "has changed since the plan") {
+		t.Errorf("%+v %v", r, r.Problem)
+	}
+	if plan := planOf(t, w.desk, ops.ReplayAsk{From: "archive:events/none/", To: "queue:again"}); len(plan.Blockers) != 1 || !strings.Contains(plan.Blockers[0], "no object") {
+		t.Errorf("%q", plan.Blockers)
+	}
+}
+
+// A stream that was split and merged, and is split again while it is read, with
+// throttles, lost answers and partial failures on the way to another stream: everything
+// of the window arrives, each key in its order.
+func TestAStreamThatIsReshardedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.stream("orders", 2)
+	w.stream("again", 3)
+	want := map[string][]string{}
+	n := 0
+	some := func(keep bool) {
+		for range 60 {
+			key := fmt.Sprintf("c%d", n%7)
+			if body := w.put("orders", key, n); keep {
+				want[key] = append(want[key], body)
+			}
+			if n++; n%10 == 0 {
+				w.sb.Advance(time.Second)
+			}
+		}
+	}
+	split := func(shard, hash string) {
+		_, err := w.kinesis.SplitShard(w.Context(), &kinesis.SplitShardInput{StreamName: aws.String("orders"), ShardToSplit: &shard, NewStartingHashKey: &hash})
+		w.must(err)
+		w.sb.Advance(time.Minute)
+	}
+	some(false)
+	w.sb.Advance(10 * time.Minute)
+	since := w.sb.Now()
+	w.sb.Advance(time.Minute)
+	some(true)
+	split("shardId-000000000000", "85070591730234615865843651857942052864")
+	some(true)
+	w.sb.Advance(time.Minute)
+	until := w.sb.Now()
+	w.sb.Advance(10 * time.Minute)
+	some(false)
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "stream:again", Select: ops.ReplaySelect{Since: since, Until: until}, Lanes: 4})
+	if len(plan.Parts) != 4 {
+		t.Errorf("%d shards", len(plan.Parts))
+	}
+	w.sb.SetFaults(
+		sandbox.Fault{Kind: sandbox.Throttle, Service: "kinesis", Operation: "GetRecords", Percent: 10},
+		sandbox.Fault{Kind: sandbox.PartialBatch, Service: "kinesis", Operation: "PutRecords", Percent: 30},
+		sandbox.Fault{Kind: sandbox.Throttle, Service: "kinesis", Operation: "PutRecords", Percent: 10},
+	)
+	w.ticking()
+	o := started(t, w.desk, plan)
+	split("shardId-000000000001", "255211775190703847597530955573826158592")
+	r := o.Wait()
+	w.sb.SetFaults()
+	if r.State != ops.Finished || r.Counts.Sent != 120 {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	if diff := cmp.Diff(want, w.shelved("again")); diff != "" && r.Bound == 0 {
+		t.Error(diff)
+	}
+	w.proven(plan.ID)
+}
+
+// Lost answers are sent again, and counted: nothing is missing, and no more is there
+// twice than is said.
+func TestLostAnswersAreSentAgainAndCounted(t *testing.T) {
+	w := newWorld(t)
+	w.stream("orders", 1)
+	var want []string
+	for n := range 200 {
+		want = append(want, w.put("orders", fmt.Sprintf("c%d", n%9), n))
+	}
+	w.sb.Advance(10 * time.Minute)
+	url := w.queue("again")
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "queue:again", Lanes: 3})
+	w.sb.SetFaults(sandbox.Fault{Kind: sandbox.ResetAfter, Service: "sqs", Operation: "SendMessageBatch", Percent: 20})
+	w.ticking()
+	r := started(t, w.desk, plan).Wait()
+	w.sb.SetFaults()
+	if r.State != ops.Finished || r.Counts.Sent != 200 || r.Bound == 0 {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	bodies, _ := w.drain(url)
+	seen := map[string]int{}
+	for _, b := range bodies {
+		seen[b]++
+	}
+	for _, b := range want {
+		if seen[b] == 0 {
+			t.Errorf("%s is missing", b)
+		}
+	}
+	if more := int64(len(bodies) - len(seen)); len(seen) != len(want) || more > r.Bound {
+		t.Errorf("%d kinds, %d more, and it says at most %d", len(seen), more, r.Bound)
+	}
+	w.proven(plan.ID)
+}
+
+// A window that the stream no longer has is refused, and one that it has in part says
+// which part is gone.
+func TestAWindowOutsideOfTheRetention(t *testing.T) {
+	w := newWorld(t)
+	w.stream("orders", 1)
+	w.queue("again")
+	w.put("orders", "c", 1)
+	w.sb.Advance(48 * time.Hour)
+	now := w.sb.Now()
+	ask := ops.ReplayAsk{From: "stream:orders", To: "queue:again", Select: ops.ReplaySelect{Since: now.Add(-48 * time.Hour), Until: now.Add(-30 * time.Hour)}}
+	if plan := planOf(t, w.desk, ask); len(plan.Blockers) == 0 || !strings.Contains(plan.Blockers[0], "is gone") {
+		t.Errorf("%q", plan.Blockers)
+	}
+	w.put("orders", "c", 2)
+	w.sb.Advance(time.Minute)
+	ask.Select.Until = time.Time{}
+	plan := w.plan(ask)
+	if !strings.Contains(strings.Join(plan.Warnings, "\n"), "2026-11-17 23:01 UTC to 2026-11-18 23:02 UTC (1d)") {
+		t.Errorf("%q", plan.Warnings)
+	}
+}
