@@ -19,15 +19,18 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"kxops/ops"
 )
 
 const (
 	receiptsEnd = ".jsonl.zst"
 	parkedName  = "parked.jsonl"
 	brokenName  = "broken.jsonl"
-	// syncEvery is how many receipts may be off the disk at a time: a crash makes so many
-	// records, and those in the air, be sent again.
-	syncEvery = 10_000
+	// syncLocally is how many receipts may be off the disk where twice does no harm: to a
+	// file or to nowhere. Anywhere else a receipt is on the disk before its lane goes on,
+	// so that a crash makes only what was in the air be sent again.
+	syncLocally = 20_000
 )
 
 // receipt is the proof that the target took one record. It holds hashes, no content.
@@ -79,7 +82,12 @@ type ledger struct {
 	parked   *os.File     // opened with the first record
 	broken   *os.File
 	line     []byte
+	turn     sync.Cond
 	unsynced int
+	most     int    // receipts that may wait for a sync; 0: none
+	wrote    uint64 // takes whose receipts were written
+	safe     uint64 // takes whose receipts are on the disk
+	syncing  bool
 	err      error // the first one; nothing is written after it
 }
 
@@ -87,7 +95,7 @@ type ledger struct {
 func replayDirectory(journal, id string) string { return filepath.Join(journal, "replays", id) }
 
 // openLedger begins another file of receipts.
-func openLedger(dir string) (*ledger, error) {
+func openLedger(dir string, most int) (*ledger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("receipts: %w", err)
 	}
@@ -99,7 +107,8 @@ func openLedger(dir string) (*ledger, error) {
 		if err != nil {
 			return nil, fmt.Errorf("receipts: %w", err)
 		}
-		l := &ledger{dir: dir, receipts: f}
+		l := &ledger{dir: dir, receipts: f, most: most}
+		l.turn.L = &l.mu
 		l.packed, err = zstd.NewWriter(&l.buffer, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 		if err != nil {
 			return nil, fmt.Errorf("receipts: %w", errors.Join(err, f.Close()))
@@ -108,8 +117,16 @@ func openLedger(dir string) (*ledger, error) {
 	}
 }
 
-// take books what the target took. Receipts are on the disk with the next sync, and no
-// more than syncEvery wait for it.
+// syncMost is how many receipts may be off the disk.
+func syncMost(to ops.Kind) int {
+	if to == ops.KindNull || to == ops.KindFile {
+		return syncLocally
+	}
+	return 0
+}
+
+// take books what the target took. Unless some may wait for it, the receipts are on the
+// disk when it returns; takes at the same time share one sync.
 func (l *ledger) take(receipts []receipt) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,10 +140,59 @@ func (l *ledger) take(receipts []receipt) error {
 	if _, err := l.packed.Write(l.line); err != nil {
 		return l.failed(err)
 	}
-	if l.unsynced += len(receipts); l.unsynced >= syncEvery {
-		return l.syncLocked()
+	l.wrote++
+	if l.unsynced += len(receipts); l.unsynced < l.most {
+		return nil
 	}
-	return nil
+	return l.durable(l.wrote)
+}
+
+// durable returns when what was written until then is on the disk. Call it under the
+// lock, which it gives up meanwhile.
+func (l *ledger) durable(upTo uint64) error {
+	for l.safe < upTo && l.err == nil {
+		if l.syncing {
+			l.turn.Wait()
+			continue
+		}
+		l.syncOnce()
+	}
+	return l.err
+}
+
+// syncOnce puts everything on the disk that is written. Call it under the lock, which it
+// gives up meanwhile.
+func (l *ledger) syncOnce() {
+	if l.before != nil {
+		if err := l.before(); err != nil {
+			_ = l.failed(err) // it stays: everything after it fails
+			return
+		}
+	}
+	if err := l.packed.Flush(); err != nil {
+		_ = l.failed(err)
+		return
+	}
+	if l.drain() != nil {
+		return
+	}
+	files, upTo := []*os.File{l.receipts, l.parked, l.broken}, l.wrote
+	l.syncing, l.unsynced = true, 0
+	l.mu.Unlock()
+	var err error
+	for _, f := range files {
+		if f != nil {
+			err = errors.Join(err, f.Sync())
+		}
+	}
+	l.mu.Lock()
+	l.syncing = false
+	if err != nil {
+		_ = l.failed(err)
+	} else {
+		l.safe = upTo
+	}
+	l.turn.Broadcast()
 }
 
 // append writes the receipt as a line. Only At comes from outside.
@@ -237,7 +303,10 @@ func openLines(path string) (*os.File, error) {
 }
 
 func (l *ledger) failed(err error) error {
-	l.err = fmt.Errorf("write what was sent to %s: %w", l.dir, err)
+	if l.err == nil {
+		l.err = fmt.Errorf("write what was sent to %s: %w", l.dir, err)
+	}
+	l.turn.Broadcast()
 	return l.err
 }
 
@@ -248,31 +317,8 @@ func (l *ledger) sync() error {
 	if l.err != nil {
 		return l.err
 	}
-	return l.syncLocked()
-}
-
-func (l *ledger) syncLocked() error {
-	if l.before != nil {
-		if err := l.before(); err != nil {
-			return l.failed(err)
-		}
-	}
-	if err := l.packed.Flush(); err != nil {
-		return l.failed(err)
-	}
-	if err := l.drain(); err != nil {
-		return err
-	}
-	for _, f := range []*os.File{l.receipts, l.parked, l.broken} {
-		if f == nil {
-			continue
-		}
-		if err := f.Sync(); err != nil {
-			return l.failed(err)
-		}
-	}
-	l.unsynced = 0
-	return nil
+	l.wrote++ // parked records count too
+	return l.durable(l.wrote)
 }
 
 // drain writes what is packed into the file. Call it under the lock.

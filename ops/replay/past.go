@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kxops/ops"
+	"kxops/ops/journal"
 )
 
 // The words of the control file: what another process wants of a running replay.
@@ -28,6 +29,7 @@ type Past struct {
 	Last     time.Time          // of the record's last line
 	Receipts string             // the directory with receipts and parked records
 	Runs     int
+	Bound    int64 // so many records may be at the target twice, at most
 }
 
 // stateOf reads the record of a replay.
@@ -54,6 +56,12 @@ func (d *Desk) unknown(id string, cause error) error {
 		}
 	}
 	return p
+}
+
+// Is reports whether an operation of the journal is a replay.
+func Is(j *journal.Journal, id string) bool {
+	info, err := os.Stat(replayDirectory(j.Directory(), filepath.Base(id)))
+	return err == nil && info.IsDir()
 }
 
 // ids are the replays of this machine, newest first.
@@ -93,6 +101,11 @@ func (d *Desk) past(id string, s *state) (Past, error) {
 			p.Progress.Over++
 		}
 	}
+	to, err := d.targetOf(s.plan)
+	if err != nil {
+		return p, err
+	}
+	p.Bound = boundOf(s.plan, to.limits(), s.repeats, s.crashes)
 	if s.end != nil {
 		p.Progress = *s.end
 		return p, nil
@@ -105,6 +118,7 @@ func (d *Desk) past(id string, s *state) (Past, error) {
 		p.Progress.State = ops.Running
 		p.Progress.Note = "by another process; counts as of its last checkpoint"
 	} else {
+		p.Bound = boundOf(s.plan, to.limits(), s.repeats, s.crashes+1)
 		p.Progress.Note = "interrupted; kxops --access change replay resume " + id + " goes on"
 	}
 	return p, nil

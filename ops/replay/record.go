@@ -2,6 +2,7 @@ package replay
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,6 +29,7 @@ type line struct {
 	Word   string              `json:"is"`
 	At     time.Time           `json:"at"`
 	Parts  []ops.ReplayPart    `json:"replay_parts,omitempty"`
+	First  int                 `json:"first,omitempty"` // of these parts; 0 begins again
 	Plan   *ops.ReplayPlan     `json:"replay_plan,omitempty"`
 	Places []placeOf           `json:"places,omitempty"` // that have moved
 	Counts *ops.ReplayCounts   `json:"counts,omitempty"`
@@ -62,16 +64,21 @@ type state struct {
 
 // begin writes the plan: its parts, and then that it begins.
 func begin(log *journal.Log, plan ops.ReplayPlan, at time.Time) error {
+	first := 0
 	for some := range slices.Chunk(plan.Parts, partsTogether) {
-		if err := log.Append(line{Word: lineParts, At: at, Parts: some}); err != nil {
+		if err := log.Append(line{Word: lineParts, At: at, Parts: some, First: first}); err != nil {
 			return err
 		}
+		first += len(some)
 	}
 	plan.Parts = nil
 	return log.Append(line{Word: linePlan, At: at, Plan: &plan})
 }
 
-// readState adds a record up.
+var errNeverBegan = errors.New("it never began: nothing was sent")
+
+// readState adds a record up. The error is errNeverBegan where the plan was not even
+// written whole.
 func readState(lines [][]byte) (*state, error) {
 	s := &state{}
 	begun := false
@@ -84,6 +91,9 @@ func readState(lines [][]byte) (*state, error) {
 		s.last = l.At
 		switch l.Word {
 		case lineParts:
+			if l.First == 0 { // also after a beginning that was killed
+				parts = nil
+			}
 			parts = append(parts, l.Parts...)
 		case linePlan:
 			if l.Plan == nil {
@@ -108,7 +118,7 @@ func readState(lines [][]byte) (*state, error) {
 		s.repeats = max(s.repeats, l.Repeats)
 	}
 	if !begun {
-		return nil, fmt.Errorf("it never began: nothing was sent")
+		return nil, errNeverBegan
 	}
 	return s, s.plan.Check()
 }

@@ -165,6 +165,9 @@ func (d *Desk) start(ctx context.Context, plan ops.ReplayPlan) (*Operation, erro
 	}
 	log, err := d.o.Journal.Begin(plan.ID)
 	if errors.Is(err, fs.ErrExist) {
+		log, err = d.beginAgain(plan.ID)
+	}
+	if errors.Is(err, fs.ErrExist) {
 		return nil, &ops.Problem{Fault: ops.FaultRefused, What: "plan " + plan.ID + " was applied before",
 			Hint: "kxops replay show " + plan.ID + " says what became of it", Err: err}
 	}
@@ -179,6 +182,19 @@ func (d *Desk) start(ctx context.Context, plan ops.ReplayPlan) (*Operation, erro
 		return nil, errors.Join(err, log.Close())
 	}
 	return d.operation(&state{plan: plan, places: freshPlaces(len(plan.Parts)), runs: 1}, log)
+}
+
+// beginAgain opens the record of a plan that was killed before it had begun: nothing
+// was sent. The error is fs.ErrExist where it had.
+func (d *Desk) beginAgain(id string) (*journal.Log, error) {
+	log, lines, err := d.o.Journal.Reopen(id)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := readState(lines); !errors.Is(err, errNeverBegan) {
+		return nil, errors.Join(fs.ErrExist, log.Close())
+	}
+	return log, nil
 }
 
 // Resume goes on with a replay that was paused, halted or interrupted.
@@ -284,13 +300,13 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	}
 	o.limits = o.target.limits()
 	if r := plan.Pace.Rate; r > 0 {
-		o.limiter = rate.NewLimiter(rate.Limit(r), max(1, min(int(r), max(1, o.limits.Records))))
+		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
 	}
 	o.gate = newCanary(o, s.counts.Sent)
 	for range max(1, plan.Pace.Lanes) {
 		o.lanes = append(o.lanes, newLane(o))
 	}
-	if o.ledger, err = openLedger(dir); err != nil {
+	if o.ledger, err = openLedger(dir, syncMost(plan.To.Kind)); err != nil {
 		return nil, err
 	}
 	if f, ok := o.target.(flusher); ok {
@@ -427,12 +443,19 @@ func (o *Operation) doubtful(n int) {
 	o.mu.Unlock()
 }
 
-// bound is how many records may be at the target twice, at most: for each answer that
-// was lost, and for each crash what was in the air or had a receipt that was not on the
-// disk.
-func (o *Operation) bound() int64 {
-	return o.repeats + int64(o.crashes)*int64(syncEvery+len(o.lanes)*max(1, o.limits.Records))
+// boundOf is how many records may be at the target twice, at most: one for each answer
+// that was lost, and for each crash what was in the air then, or had a receipt that was
+// not on the disk.
+func boundOf(plan ops.ReplayPlan, lim Limits, repeats int64, crashes int) int64 {
+	request := max(1, lim.Records)
+	if plan.Pace.Rate > 0 {
+		request = min(request, burstOf(plan.Pace.Rate, lim))
+	}
+	return repeats + int64(crashes)*int64(syncMost(plan.To.Kind)+plan.Pace.Lanes*request)
 }
+
+// burstOf is how many records may go at once under a rate.
+func burstOf(r float64, lim Limits) int { return max(1, min(int(r), max(1, lim.Records))) }
 
 // took books what the target took.
 func (o *Operation) took(items []*item, places []string) error {
@@ -583,7 +606,7 @@ func (o *Operation) finish() {
 	if cause = errors.Join(cause, err); cause != nil {
 		o.result.Problem = ops.AsProblem(cause)
 	}
-	o.result.Bound = o.bound()
+	o.result.Bound = boundOf(o.plan, o.limits, o.repeats, o.crashes)
 	o.result.Next = nextOf(o.plan, o.result)
 	close(o.done)
 }

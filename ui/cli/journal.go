@@ -15,6 +15,7 @@ import (
 	"kxops/ops"
 	"kxops/ops/dlq"
 	"kxops/ops/journal"
+	"kxops/ops/replay"
 	"kxops/ui"
 	"kxops/ui/text"
 )
@@ -121,6 +122,13 @@ type operationReport struct {
 
 // printPast prints the record of an operation; a session has none.
 func (s *session) printPast(j *journal.Journal, id string) error {
+	if replay.Is(j, id) {
+		past, err := replay.New(replay.Options{Journal: j}).Show(id)
+		if err != nil {
+			return err
+		}
+		return (&tapes{session: s}).printReplay(past)
+	}
 	past, err := dlq.ReadPast(j, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -170,12 +170,13 @@ type pastReport struct {
 	Reason   string             `json:"reason,omitempty"`
 	Progress ops.ReplayProgress `json:"progress"`
 	Runs     int                `json:"runs"`
+	Bound    int64              `json:"duplicates_at_most"`
 	Receipts string             `json:"receipts"`
 }
 
 func newPastReport(p replay.Past) pastReport {
 	return pastReport{
 		Schema: "kxops/replay/v1", ID: p.Plan.ID, State: p.Progress.State, Running: p.Running, From: p.Plan.From.Name(), To: p.Plan.To.Name(),
-		By: p.Plan.By, Reason: p.Plan.Reason, Progress: p.Progress, Runs: p.Runs, Receipts: p.Receipts,
+		By: p.Plan.By, Reason: p.Plan.Reason, Progress: p.Progress, Runs: p.Runs, Bound: p.Bound, Receipts: p.Receipts,
 	}
 }

@@ -222,7 +222,6 @@ func (t *tapes) printReplayResult(plan ops.ReplayPlan, r ops.ReplayResult, span 
 	return t.printText(p.b.String())
 }
 
-
 func (p *printer) counts(c ops.ReplayCounts) {
 	count := func(name string, n int64, why string) {
 		if n > 0 {
