@@ -11,7 +11,7 @@ import (
 // actions is THE list of what keys can do. A test walks it: every entry has a
 // key, a title and a sentence, and no two entries share a key.
 func actions() []Action {
-	return slices.Concat(lookActions(), letterActions(), alarmActions())
+	return slices.Concat(lookActions(), letterActions(), alarmActions(), replayActions())
 }
 
 // lookActions only look.

@@ -25,7 +25,7 @@ func alarmActions() []Action {
 		},
 		{
 			ID: "apply", Keys: []string{"Y"}, Title: "apply",
-			Help:    "Shows the plan of the alarms whole and asks whether to apply it; while one is applied, shows how it goes.",
+			Help:    "Shows the plan, of the alarms or of a replay, whole and asks whether to apply it; while alarms are applied, shows how it goes.",
 			Enabled: canApply,
 			Run:     func(a *App, _ string) tea.Cmd { return a.applyKey() },
 		},

@@ -115,9 +115,9 @@ func letterActions() []Action {
 		},
 		{
 			ID: "hold", Keys: []string{"w"}, Title: "hold/go on",
-			Help:    "Pauses the operation before its next batch, or goes on with it.",
-			Enabled: onRun,
-			Run:     func(a *App, _ string) tea.Cmd { a.runAt().hold(); return nil },
+			Help:    "Pauses the operation or replay before its next batch, or goes on with it.",
+			Enabled: canHold,
+			Run:     func(a *App, _ string) tea.Cmd { return a.holdKey() },
 		},
 		{
 			ID: "cancel", Keys: []string{"c"}, Title: "cancel",
@@ -366,6 +366,8 @@ func canCancel(a *App) (bool, string) {
 		return s.running() != nil, "no move task is running"
 	case *applied:
 		return !s.x.over(), "it is over"
+	case *replaying:
+		return !s.r.over(), "it is over"
 	}
 	return onRun(a)
 }

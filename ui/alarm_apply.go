@@ -407,6 +407,11 @@ func (s *applied) askCancel(a *App) tea.Cmd {
 
 // applyKey asks about the plan, or shows what is being applied.
 func (a *App) applyKey() tea.Cmd {
+	if s, ok := a.top().(*replayForm); ok {
+		plan, _, _ := s.planned()
+		a.ask(newReplayDialog(a, plan))
+		return nil
+	}
 	x := a.alarms.applying
 	onPlan := false
 	switch a.top().(type) {
@@ -430,6 +435,9 @@ func canApply(a *App) (bool, string) {
 	switch s := a.top().(type) {
 	case *applied:
 		return false, "this is it"
+	case *replayForm:
+		_, ok, why := s.planned()
+		return ok, why
 	case *alarmPlan, *planItem:
 		if !x.over() {
 			return true, ""

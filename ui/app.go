@@ -31,6 +31,7 @@ type App struct {
 	dialog        dialog   // a question before the screen, nil when closed
 	work          *work    // what is done with dead letters
 	alarms        *alarmWork
+	replays       *replayWork
 	note          note
 	switching     string    // where a switch under way leads, "" for none
 	touched       time.Time // the last key
@@ -55,7 +56,7 @@ func newApp(ctx context.Context, o Options) *App {
 		o.Now = time.Now
 	}
 	ctx, end := context.WithCancel(ctx)
-	a := &App{opts: o, ctx: ctx, end: end, work: newWork(), alarms: newAlarmWork(), width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
+	a := &App{opts: o, ctx: ctx, end: end, work: newWork(), alarms: newAlarmWork(), replays: newReplayWork(), width: 80, height: 24, theme: themeNamed(o.Config.Theme, true)}
 	keys, err := newKeymap(actions(), o.Config.Keys)
 	a.keys = keys
 	if err != nil {
@@ -207,6 +208,10 @@ func (a *App) updateWork(msg tea.Msg) tea.Cmd {
 		return a.alarmsMoved(msg)
 	case alarmsAppliedMsg:
 		return a.alarmsApplied(msg)
+	case replayStartedMsg:
+		return a.replayStarted(msg)
+	case replayMovedMsg:
+		return a.replayMoved(msg)
 	}
 	return nil
 }
@@ -271,7 +276,7 @@ func (a *App) do(x Action, key string) tea.Cmd {
 
 // leave quits, and asks first while an operation runs.
 func (a *App) leave() tea.Cmd {
-	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 && a.alarms.applying.over() || asked {
+	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 && a.alarms.applying.over() && a.replays.now.over() || asked {
 		return a.quit()
 	}
 	a.menu, a.prompt = nil, nil
@@ -286,7 +291,7 @@ func (a *App) counting() bool {
 			return true
 		}
 	}
-	return len(a.work.active()) > 0 || !a.alarms.applying.over() || !a.work.access().Until.IsZero()
+	return len(a.work.active()) > 0 || !a.alarms.applying.over() || !a.replays.now.over() || !a.work.access().Until.IsZero()
 }
 
 func (a *App) quit() tea.Cmd {
@@ -397,6 +402,7 @@ func (a *App) switched(msg switchedMsg) tea.Cmd {
 	a.dialog = nil
 	a.work.forget()
 	a.alarms.forget()
+	a.replays.forget()
 	if l, ok := a.top().(lister); ok {
 		l.Table().Unmark()
 	}

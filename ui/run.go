@@ -25,7 +25,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a := newApp(ctx, o)
 	_, err := tea.NewProgram(a, options...).Run()
-	err = errors.Join(ended(ctx, err), a.alarms.close(), a.work.close())
+	err = errors.Join(ended(ctx, err), a.replays.close(), a.alarms.close(), a.work.close())
 	if left := a.work.leftOver(); o.Left != nil && len(left) > 0 {
 		o.Left(left)
 	}

@@ -91,6 +91,9 @@ func (a *App) workSegments(l light) []segment {
 		}
 		out = append(out, segment{words, l.accent, 1})
 	}
+	if r := a.replays.now; !r.over() {
+		out = append(out, segment{"replay " + count(float64(r.op.Progress().Counts.Sent)), l.accent, 1})
+	}
 	if x := a.alarms.applying; !x.over() {
 		out = append(out, segment{"alarms " + percent(x.share()), l.accent, 1})
 	}

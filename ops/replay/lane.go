@@ -109,7 +109,7 @@ func (l *lane) take(lim Limits, strict bool, most int) []*item {
 			reach = at
 			break
 		}
-		if keys[i.Key] {
+		if i.Key != "" && keys[i.Key] { // without a key there is no order to keep
 			rest = append(rest, i)
 			continue
 		}

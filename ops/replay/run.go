@@ -302,7 +302,7 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	if r := plan.Pace.Rate; r > 0 {
 		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
 	}
-	o.gate = newCanary(o, s.counts.Sent)
+	o.gate = newCanary(o, s.counts.Sent+int64(len(o.known)))
 	for range max(1, plan.Pace.Lanes) {
 		o.lanes = append(o.lanes, newLane(o))
 	}

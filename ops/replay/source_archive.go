@@ -94,8 +94,9 @@ func (s archiveSource) described(ctx context.Context, plan *ops.ReplayPlan) (lay
 	plan.From.Bucket = strings.TrimPrefix(aws.ToString(to.BucketARN), "arn:aws:s3:::")
 	prefix := aws.ToString(to.Prefix)
 	plan.From.Prefix = prefix
-	l.hours = !strings.Contains(prefix, "!{")
-	l.prefix, _, _ = strings.Cut(prefix, "!{")
+	var dynamic string
+	l.prefix, dynamic, _ = strings.Cut(prefix, "!{")
+	l.hours = dynamic == "" || dynamic == hourly
 	l.except, _, _ = strings.Cut(aws.ToString(to.ErrorOutputPrefix), "!{")
 	if zone := aws.ToString(to.CustomTimeZone); zone != "" {
 		if l.zone, err = time.LoadLocation(zone); err != nil {
@@ -104,6 +105,9 @@ func (s archiveSource) described(ctx context.Context, plan *ops.ReplayPlan) (lay
 	}
 	return l, nil
 }
+
+// hourly is the default layout as people write it into a prefix.
+const hourly = "timestamp:yyyy/MM/dd/HH}/"
 
 var yearPrefix = regexp.MustCompile(`^(19|20)\d\d/$`)
 

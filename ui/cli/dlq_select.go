@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -143,33 +142,12 @@ func (f *spanFlag) String() string {
 }
 func (f *spanFlag) Type() string { return "TIME" }
 func (f *spanFlag) Set(s string) error {
-	d, err := parseSpan(s)
+	d, err := ops.ParseSpan(s)
 	if err != nil || d <= 0 {
 		return fmt.Errorf("must be a time above 0, such as 90s, 15m, 36h or 2d")
 	}
 	*f = spanFlag(d)
 	return nil
-}
-
-// parseSpan reads a Go duration with days before it.
-func parseSpan(s string) (time.Duration, error) {
-	days, rest, ok := strings.Cut(s, "d")
-	if !ok {
-		return time.ParseDuration(s)
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no number of days", days)
-	}
-	d := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
-		return d, nil
-	}
-	more, err := time.ParseDuration(rest)
-	if err != nil || more < 0 {
-		return 0, fmt.Errorf("%q is no time", rest)
-	}
-	return d + more, nil
 }
 
 func without(words []string, word string) []string {

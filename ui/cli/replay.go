@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -106,37 +107,17 @@ func (t *tapes) mayRead() error {
 }
 
 // timeFlag is a point in time with its zone, or so long ago.
-type timeFlag struct {
-	text string
-	at   time.Time
-	ago  time.Duration
-}
+type timeFlag string
 
-func (f *timeFlag) String() string { return f.text }
+func (f *timeFlag) String() string { return string(*f) }
 func (f *timeFlag) Type() string   { return "TIME" }
-
-// timeForms are how a time may be written. Each has its zone: a window in the wrong one
-// replays the wrong events.
-var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04Z07:00"}
-
 func (f *timeFlag) Set(s string) error {
-	if d, err := parseSpan(s); err == nil && d > 0 {
-		*f = timeFlag{text: s, ago: d}
-		return nil
+	if _, err := ops.ParseWhen(s, time.Now()); err != nil || s == "" {
+		return cmp.Or(err, fmt.Errorf("must not be empty"))
 	}
-	for _, form := range timeForms {
-		if t, err := time.Parse(form, s); err == nil {
-			*f = timeFlag{text: s, at: t.UTC()}
-			return nil
-		}
-	}
-	return fmt.Errorf("must be a time with its zone, such as 2026-11-17T08:00Z or 2026-11-17T09:00+01:00, or so long ago, such as 36h")
+	*f = timeFlag(s)
+	return nil
 }
 
 // when is the time that is meant; zero where none was given.
-func (f *timeFlag) when(now time.Time) time.Time {
-	if f.ago > 0 {
-		return now.Add(-f.ago).UTC().Truncate(time.Second)
-	}
-	return f.at
-}
+func (f timeFlag) when(now time.Time) (time.Time, error) { return ops.ParseWhen(string(f), now) }

@@ -118,9 +118,17 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		return err
 	}
 	now := t.account.clock()
+	since, err := f.since.when(now)
+	if err != nil {
+		return err
+	}
+	until, err := f.until.when(now)
+	if err != nil {
+		return err
+	}
 	ask := ops.ReplayAsk{
 		From: f.from, To: f.to,
-		Select: ops.ReplaySelect{Since: f.since.when(now), Until: f.until.when(now), Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
+		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value},
 		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Canary: f.canary, Grow: f.grow, Again: f.again, Reason: s.reason,
 	}

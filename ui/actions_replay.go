@@ -1,0 +1,66 @@
+package ui
+
+import tea "charm.land/bubbletea/v2"
+
+// replayActions are what can be done with old events. What sends something asks first.
+func replayActions() []Action {
+	return []Action{
+		{
+			ID: "replay", Keys: []string{"E"}, Title: "replay",
+			Help: "Sends old events again: from the stream, delivery or bucket under the cursor, or what the form says.",
+			Run: func(a *App, _ string) tea.Cmd {
+				if _, on := a.top().(*replayForm); on {
+					return nil
+				}
+				return a.open(openReplay(a, a.top().Selected()))
+			},
+		},
+		jump("replays", "replays", "The replays of this machine: what was sent, with proof.", "I"),
+		jump("replaying", "the replay", "The replay that runs in this console, or the last one.", "Q"),
+		{
+			ID: "replan", Keys: []string{"W"}, Title: "work it out",
+			Help:    "Works out what the replay of the form would read and send; it only reads.",
+			Enabled: func(a *App) (bool, string) { _, on := a.top().(*replayForm); return on, "only on the form of a replay" },
+			Run:     func(a *App, _ string) tea.Cmd { return a.planReplay() },
+		},
+		{
+			ID: "verify", Keys: []string{"V"}, Title: "verify",
+			Help:    "Proves what a replay has sent: its receipts, and the target where it can be read back.",
+			Enabled: canVerify,
+			Run:     func(a *App, _ string) tea.Cmd { return a.verifyReplay(a.top().(*replaying).r.plan.ID) },
+		},
+	}
+}
+
+func canVerify(a *App) (bool, string) {
+	s, on := a.top().(*replaying)
+	switch {
+	case !on || s.r == nil:
+		return false, "only on a replay"
+	case !s.r.over():
+		return false, "it runs"
+	}
+	return a.replays.desk != nil, a.replays.why
+}
+
+// holder is a screen with something that can be paused and gone on with.
+type holder interface {
+	hold(a *App) tea.Cmd
+	canHold(a *App) (bool, string)
+}
+
+// holdKey pauses what the screen shows, or goes on with it.
+func (a *App) holdKey() tea.Cmd {
+	if s, ok := a.top().(holder); ok {
+		return s.hold(a)
+	}
+	a.runAt().hold()
+	return nil
+}
+
+func canHold(a *App) (bool, string) {
+	if s, ok := a.top().(holder); ok {
+		return s.canHold(a)
+	}
+	return onRun(a)
+}
