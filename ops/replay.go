@@ -132,6 +132,7 @@ type ReplayEstimate struct {
 	Seconds Reading `json:"seconds"`
 	USD     float64 `json:"usd"`
 	Sampled int     `json:"sampled"` // records that the numbers rest on
+	Park    int     `json:"park"`    // of these, how many cannot be judged, mapped or sent
 }
 
 // ReplayPlan is a selection of old events, frozen: whole enough to be shown, saved,

@@ -164,6 +164,9 @@ func (d *Desk) settings(plan *ops.ReplayPlan, ask ops.ReplayAsk, lim Limits) {
 		p.Lanes = 1
 	}
 	p.Readers = min(8, max(1, len(plan.Parts)))
+	if plan.From.Kind == ops.KindStream { // a shard gives 2 MiB a second and no more: they are read together
+		p.Readers = min(64, max(1, len(plan.Parts)))
+	}
 	archived := plan.From.Kind == ops.KindArchive || plan.From.Kind == ops.KindDelivery
 	if archived && p.Order != OrderNone { // one object after the other, else a key's events overtake each other
 		p.Readers = 1
@@ -373,7 +376,7 @@ func (t *tasting) record(part int, r Record) {
 // estimate works out the whole from the sample.
 func (t *tasting) estimate() {
 	plan, e := t.plan, &t.plan.Estimate
-	e.Sampled = int(t.read)
+	e.Sampled, e.Park = int(t.read), int(t.odd)
 	at := plan.Created
 	total, known := e.Bytes.Value()
 	switch all := t.whole == len(plan.Parts); {
@@ -407,7 +410,11 @@ func (d *Desk) judge(plan *ops.ReplayPlan, ask ops.ReplayAsk) {
 	e := plan.Estimate
 	if n, ok := e.Matched.Value(); ok && n == 0 && len(plan.Blockers) == 0 {
 		if all, known := e.Records.Value(); known && int(all) == e.Sampled {
-			plan.Blockers = append(plan.Blockers, fmt.Sprintf("nothing is selected: %d records were read, and none is meant", e.Sampled))
+			why := "none is meant"
+			if e.Park > 0 {
+				why = fmt.Sprintf("%d of them would be parked, no other is meant", e.Park)
+			}
+			plan.Blockers = append(plan.Blockers, fmt.Sprintf("nothing is selected: %d records were read, and %s", e.Sampled, why))
 		} else {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("none of the %d records that were tried is meant", e.Sampled))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -277,10 +278,11 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 		o.tracks[i] = &track{n: s.places[i].N}
 	}
 	dir := replayDirectory(d.o.Journal.Directory(), plan.ID)
-	if s.runs > 0 { // receipts of this replay itself: what is not behind a place is not sent again
-		if err := o.remember(dir); err != nil {
-			return nil, err
-		}
+	if err := o.remember(dir); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(filepath.Join(dir, controlName)); err != nil && !errors.Is(err, fs.ErrNotExist) { // what was wanted of an earlier run
+		return nil, err
 	}
 	except, err := d.sentBy(plan.Select.Except)
 	if err != nil {

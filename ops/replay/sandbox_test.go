@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/go-cmp/cmp"
 
 	"kxops/labs/sandbox"
@@ -388,5 +390,118 @@ func TestAWindowOutsideOfTheRetention(t *testing.T) {
 	plan := w.plan(ask)
 	if !strings.Contains(strings.Join(plan.Warnings, "\n"), "2026-11-17 23:01 UTC to 2026-11-18 23:02 UTC (1d)") {
 		t.Errorf("%q", plan.Warnings)
+	}
+}
+
+// What a target cannot take is parked whole, with the reason; the file of parked records
+// is a source, and its records keep their ids and keys.
+func TestWhatIsParkedCanBeReplayed(t *testing.T) {
+	w := newWorld(t)
+	w.bucket("events")
+	lines := []string{`{"customer":"a","n":1}`, "no json", `{"customer":"b","n":2}`, "{\"customer\":\"c\",\"n\":3,\"big\":\"" + strings.Repeat("x", 1<<20) + "\"}"}
+	_, err := w.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("events"), Key: aws.String("in"), Body: strings.NewReader(strings.Join(lines, "\n"))})
+	w.must(err)
+	url := w.queue("again")
+	plan := w.plan(ops.ReplayAsk{From: "archive:events/", To: "queue:again", Map: ops.ReplayMap{Key: ".customer"}})
+	if !strings.Contains(strings.Join(plan.Warnings, "\n"), "1 of 3 records that were tried would be parked") {
+		t.Errorf("%q", plan.Warnings)
+	}
+	r := started(t, w.desk, plan).Wait()
+	if r.State != ops.Incomplete || r.Counts.Sent != 2 || r.Counts.Parked != 1 || r.Counts.Broken != 1 {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	w.proven(plan.ID)
+	if bodies, _ := w.drain(url); !cmp.Equal(sorted(bodies), sorted([]string{lines[0], lines[2]})) {
+		t.Errorf("%q", bodies)
+	}
+	parked := "file:" + filepath.Join(r.Receipts, parkedName)
+	if plan := planOf(t, w.desk, ops.ReplayAsk{From: parked, To: "queue:again"}); len(plan.Blockers) != 1 || !strings.Contains(plan.Blockers[0], "1 of them would be parked") {
+		t.Errorf("%q", plan.Blockers)
+	}
+	// Made smaller, it goes.
+	plan = w.plan(ops.ReplayAsk{From: parked, To: "queue:again", Map: ops.ReplayMap{Body: `del(.big)`}})
+	if r := started(t, w.desk, plan).Wait(); r.State != ops.Finished {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	bodies, marks := w.drain(url)
+	if !cmp.Equal(bodies, []string{`{"customer":"c","n":3}`}) || marks[0][markSource] == "" {
+		t.Errorf("%d bodies %v", len(bodies), marks)
+	}
+}
+
+// A dead-letter queue behind the target that grows halts the replay after the canary;
+// the rest is not sent, and resuming sends it.
+func TestAGrowingDeadLetterQueueHaltsTheReplay(t *testing.T) {
+	w := newWorld(t)
+	w.stream("orders", 1)
+	for n := range 300 {
+		w.put("orders", "c", n)
+	}
+	w.sb.Advance(10 * time.Minute)
+	url, dead := w.queue("again"), w.queue("again-dlq")
+	arn := func(name string) ops.ARN {
+		return ops.ARN("arn:aws:sqs:" + sandbox.HomeRegion + ":" + sandbox.Account + ":" + name)
+	}
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "queue:again", Order: OrderNone, Links: []ops.Link{{From: arn("again"), To: arn("again-dlq"), Kind: ops.LinkDeadLetter}}})
+	if plan.Pace.Canary != canaryRecords || len(plan.Guards) != 1 {
+		t.Fatalf("%+v %+v", plan.Pace, plan.Guards)
+	}
+	for range 2 {
+		in := &sqs.SendMessageBatchInput{QueueUrl: &dead}
+		for i := range 10 {
+			in.Entries = append(in.Entries, sqstypes.SendMessageBatchRequestEntry{Id: aws.String(fmt.Sprint(i)), MessageBody: aws.String("failed")})
+		}
+		_, err := w.sqs.SendMessageBatch(t.Context(), in)
+		w.must(err)
+	}
+	w.ticking()
+	r := started(t, w.desk, plan).Wait()
+	if r.State != ops.Halted || r.Counts.Sent != canaryRecords || !strings.Contains(r.Note, "again-dlq grew from 0 to 20") {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	_, err := w.sqs.PurgeQueue(t.Context(), &sqs.PurgeQueueInput{QueueUrl: &dead})
+	w.must(err)
+	w.sb.Advance(2 * time.Minute)
+	o, err := w.desk.Resume(t.Context(), plan.ID)
+	w.must(err)
+	if r := o.Wait(); r.State != ops.Finished || r.Counts.Sent != 300 {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	if bodies, _ := w.drain(url); len(bodies) != 300 {
+		t.Errorf("%d at the target", len(bodies))
+	}
+	w.proven(plan.ID)
+}
+
+// Another process tells a running replay to pause, or ends one for good.
+func TestAReplayIsToldToPauseAndToEnd(t *testing.T) {
+	w := newWorld(t)
+	w.stream("orders", 1)
+	for n := range 200 {
+		w.put("orders", "c", n)
+	}
+	w.sb.Advance(10 * time.Minute)
+	w.queue("again")
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "queue:again", Rate: 20})
+	o := started(t, w.desk, plan)
+	other := New(w.desk.o)
+	if past, err := other.Show(plan.ID); err != nil || !past.Running {
+		t.Errorf("%+v %v", past.Progress, err)
+	}
+	w.must(other.Tell(plan.ID, false))
+	r := o.Wait()
+	if r.State != ops.Paused || r.Counts.Sent == 200 {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	if err := other.Tell(plan.ID, false); ops.AsProblem(err) == nil {
+		t.Error("what does not run was paused")
+	}
+	w.must(other.Tell(plan.ID, true))
+	if _, err := w.desk.Resume(t.Context(), plan.ID); err == nil || !strings.Contains(err.Error(), "is over") {
+		t.Errorf("%v", err)
+	}
+	past, err := other.Past()
+	if err != nil || len(past) != 1 || past[0].Progress.State != ops.Cancelled {
+		t.Errorf("%+v %v", past, err)
 	}
 }
