@@ -30,6 +30,7 @@ type Options struct {
 type Desk struct {
 	o        Options
 	polls    float64 // reads of a shard a second; 0: pollsASecond
+	page     int32   // records of one read of a shard; 0: as many as there are
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
 	s3       *s3.Client

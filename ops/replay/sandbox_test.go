@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	j, err := journal.Open(t.TempDir())
 	w.must(err)
 	w.desk = New(Options{Config: door.Config(), Identity: ops.Identity{Account: sandbox.Account, Region: sandbox.HomeRegion}, Journal: j, Now: sb.Now, Explain: door.Explain})
-	w.desk.polls = 500
+	w.desk.polls, w.desk.page = 500, 40
 	return w
 }
 
@@ -369,6 +369,75 @@ func TestLostAnswersAreSentAgainAndCounted(t *testing.T) {
 		t.Errorf("%d kinds, %d more, and it says at most %d", len(seen), more, r.Bound)
 	}
 	w.proven(plan.ID)
+}
+
+// Arrival times of a shard are not in order: a record of the window may lie behind one
+// that arrived after its end. It is not left out.
+func TestAWindowEndsWhereArrivalTimesAreMixed(t *testing.T) {
+	w := newWorld(t)
+	w.desk.page = 1
+	w.stream("orders", 1)
+	for n := range 60 {
+		w.put("orders", "c", n)
+		w.sb.Advance(time.Millisecond)
+	}
+	w.sb.Advance(10 * time.Minute)
+	it, err := w.kinesis.GetShardIterator(t.Context(), &kinesis.GetShardIteratorInput{StreamName: aws.String("orders"), ShardId: aws.String("shardId-000000000000"), ShardIteratorType: kinesistypes.ShardIteratorTypeTrimHorizon})
+	w.must(err)
+	page, err := w.kinesis.GetRecords(t.Context(), &kinesis.GetRecordsInput{ShardIterator: it.ShardIterator})
+	w.must(err)
+	var until time.Time // between a record and one before it
+	for i := 1; i < len(page.Records); i++ {
+		if before := page.Records[i-1].ApproximateArrivalTimestamp; page.Records[i].ApproximateArrivalTimestamp.Before(*before) {
+			until = *before
+		}
+	}
+	if until.IsZero() {
+		t.Fatal("the arrival times are in order: this tests nothing")
+	}
+	want := 0
+	for _, r := range page.Records {
+		if r.ApproximateArrivalTimestamp.Before(until) {
+			want++
+		}
+	}
+	w.ticking()
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "null:", Select: ops.ReplaySelect{Until: until}})
+	if r := started(t, w.desk, plan).Wait(); r.Counts.Sent != int64(want) {
+		t.Errorf("%d sent, %d lie in the window: %+v", r.Counts.Sent, want, r.Counts)
+	}
+}
+
+// A shard takes 1,000 records a second: what it refuses for that is sent again, later,
+// and nothing is parked or out of order.
+func TestAShardThatIsFull(t *testing.T) {
+	w := newWorld(t)
+	w.desk.page = 0
+	w.stream("orders", 4)
+	w.stream("again", 1)
+	want := map[string][]string{}
+	for n := range 2500 {
+		key := fmt.Sprintf("c%d", n%500)
+		want[key] = append(want[key], w.put("orders", key, n))
+		if n%500 == 0 {
+			w.sb.Advance(time.Second)
+		}
+	}
+	w.sb.Advance(10 * time.Minute)
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "stream:again", Lanes: 4})
+	w.ticking()
+	o := started(t, w.desk, plan)
+	r := o.Wait()
+	slowed := int64(0)
+	for _, l := range o.Progress().Lanes {
+		slowed += l.Throttle
+	}
+	if r.State != ops.Finished || r.Counts.Sent != 2500 || r.Bound != 0 || slowed == 0 {
+		t.Fatalf("%+v %v, slowed %d times", r.Counts, r.Problem, slowed)
+	}
+	if diff := cmp.Diff(want, w.shelved("again")); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // A window that the stream no longer has is refused, and one that it has in part says

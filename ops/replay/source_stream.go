@@ -208,7 +208,11 @@ func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) e
 				return err
 			}
 		}
-		out, err := w.desk.kinesis.GetRecords(ctx, &kinesis.GetRecordsInput{StreamARN: aws.String(string(w.arn)), ShardIterator: iterator})
+		in := &kinesis.GetRecordsInput{StreamARN: aws.String(string(w.arn)), ShardIterator: iterator}
+		if w.desk.page > 0 {
+			in.Limit = &w.desk.page
+		}
+		out, err := w.desk.kinesis.GetRecords(ctx, in)
 		var expired *types.ExpiredIteratorException
 		switch {
 		case errors.As(err, &expired):

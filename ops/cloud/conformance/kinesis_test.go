@@ -171,7 +171,7 @@ var kinesisCases = []oneCase{
 		out, err := x.kinesis.PutRecords(x.ctx, &kinesis.PutRecordsInput{StreamName: &name, Records: []types.PutRecordsRequestEntry{
 			{PartitionKey: aws.String("a"), Data: []byte("one")},
 			{PartitionKey: aws.String("b"), Data: []byte("two"), ExplicitHashKey: aws.String("0")},
-			{PartitionKey: aws.String("c"), Data: []byte("three"), ExplicitHashKey: aws.String("340282366920938463463374607431768211455")},
+			{PartitionKey: aws.String("c"), Data: []byte("three"), ExplicitHashKey: aws.String("340282366920938463463374607431768211454")}, // moto has no shard for the very last one
 		}})
 		x.must("PutRecords", err)
 		equal(x, "answers", len(out.Records), 3)
