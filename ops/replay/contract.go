@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 	"time"
 
 	"kxops/ops"
@@ -120,7 +120,9 @@ type target interface {
 // ETag; place is the sequence number, or the index in the object; sub is the place in
 // an aggregate.
 func recordID(source, part, place string, sub int) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n%d", source, part, place, sub)
-	return hex.EncodeToString(h.Sum(nil)[:12])
+	var space [256]byte // each record needs one: nothing is allocated for it
+	b := append(append(append(space[:0], source...), '\n'), part...)
+	b = append(append(append(b, '\n'), place...), '\n')
+	sum := sha256.Sum256(strconv.AppendInt(b, int64(sub), 10))
+	return hex.EncodeToString(sum[:12])
 }

@@ -45,8 +45,14 @@ type object struct {
 	raw    *counted
 	in     *bufio.Reader
 	end    func()
-	offset int64 // unpacked, of the next byte
+	zip    *bufio.Reader // of the archive that the object is, nil: none
+	offset int64         // unpacked, of the next byte
 	page   paging
+
+	json  jsonState
+	carry []byte // of a record that goes on in the next piece
+	begin int64  // where that record begins
+	skip  bool   // the rest of the line belongs to nothing
 }
 
 // place is where reading of an object goes on: the unpacked offset, the number of the
@@ -181,6 +187,7 @@ func (o *object) open() error {
 		case bytes.HasPrefix(head, []byte("\xff\x06\x00\x00sNaPpY")), bytes.HasPrefix(head, []byte("\xff\x06\x00\x00S2sTwO")):
 			o.in = bufio.NewReaderSize(s2.NewReader(o.in), 256<<10)
 		case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+			o.zip = o.in
 			if o.in, err = unzip(o.in); err != nil {
 				return err
 			}
@@ -209,6 +216,9 @@ func unzip(in *bufio.Reader) (*bufio.Reader, error) {
 	case 8:
 		return bufio.NewReaderSize(flate.NewReader(in), 256<<10), nil
 	case 0:
+		if size == 0 {
+			return nil, errors.New("it is a ZIP that does not say how long its file is")
+		}
 		return bufio.NewReaderSize(io.LimitReader(in, size), 256<<10), nil
 	}
 	return nil, fmt.Errorf("it is a ZIP packed by method %d, and kxops reads deflate", method)
@@ -219,14 +229,12 @@ func (o *object) values(give func(Page) error) error {
 	for {
 		chunk, err := o.chunk()
 		if len(chunk) > 0 {
-			if err := o.lineOf(chunk, give); err != nil {
-				return err
-			}
-			if err := o.flushFull(o.offset, give); err != nil {
+			if err := o.feed(chunk, o.offset-int64(len(chunk)), give); err != nil {
 				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {
+			o.atEnd()
 			return nil
 		}
 		if err != nil {
@@ -247,63 +255,247 @@ func (o *object) chunk() ([]byte, error) {
 	return chunk, err
 }
 
-// wholeLine reads the rest of a line that is longer than a chunk. What is too long for
-// a record is left out and named.
-func (o *object) wholeLine(begun []byte) ([]byte, error) {
-	begin := o.offset - int64(len(begun))
-	line, long := bytes.Clone(begun), false
-	for len(line) == 0 || line[len(line)-1] != '\n' {
-		more, err := o.chunk()
-		if line = append(line, more...); len(line) > maxRecord {
-			long, line = true, line[len(line)-1:]
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if long {
-		o.broken(begin, fmt.Sprintf("a line of more than %d bytes", maxRecord))
-		return nil, nil
-	}
-	return line, nil
-}
-
-// lineOf takes a line, or a piece of it, apart: usually it is one record.
-func (o *object) lineOf(line []byte, give func(Page) error) error {
-	text := bytes.TrimSpace(line)
-	if len(text) == 0 {
-		return nil
-	}
+// feed takes a piece of the object apart. base is its offset.
+func (o *object) feed(chunk []byte, base int64, give func(Page) error) error {
 	if o.place.mode == "" {
+		text := bytes.TrimSpace(chunk)
+		if len(text) == 0 {
+			return nil
+		}
 		o.place.mode = modeOf(text)
 	}
 	if o.place.mode == modeLines {
-		line, err := o.wholeLine(line)
-		if text = bytes.TrimSpace(line); err == nil && len(text) > 0 {
-			o.add(text, o.offset-int64(len(line)))
-		}
-		return err
+		return o.feedLine(chunk, base, give)
 	}
-	if text[0] == '{' && text[len(text)-1] == '}' && bytes.Count(text, []byte("{")) == bytes.Count(text, []byte("}")) && !bytes.Contains(text, []byte("}{")) && !bytes.Contains(text, []byte("} {")) {
-		o.add(text, o.offset-int64(len(line)))
-		return nil
-	}
-	return o.scan(line, give)
+	return o.feedJSON(chunk, base, give)
 }
 
-// modeOf decides by the first line what an object holds.
+// modeOf decides by the first bytes what an object holds. A line of a log may begin with
+// a bracket too.
 func modeOf(text []byte) string {
-	if text[0] != '{' && text[0] != '[' {
-		return modeLines
+	switch {
+	case text[0] == '{':
+		return modeJSON
+	case text[0] == '[' && (json.Valid(text) || len(text) == 1 || text[1] == '{' || text[1] == '['):
+		return modeJSON
 	}
-	var e undelivered
-	if json.Unmarshal(text, &e) == nil && e.Raw != nil && e.Code != "" {
-		return modeErrors
+	return modeLines
+}
+
+// feedLine takes lines as they are, without their end.
+func (o *object) feedLine(chunk []byte, base int64, give func(Page) error) error {
+	if len(o.carry) == 0 {
+		o.begin = base
 	}
-	return modeJSON
+	whole := chunk[len(chunk)-1] == '\n'
+	if o.skip || len(o.carry)+len(chunk) > maxRecord {
+		if !o.skip {
+			o.broken(o.begin, fmt.Sprintf("a line of more than %d bytes", maxRecord))
+		}
+		o.skip, o.carry = !whole, o.carry[:0]
+		return o.flushFull(base+int64(len(chunk)), give)
+	}
+	if !whole {
+		o.carry = append(o.carry, chunk...)
+		return nil
+	}
+	line := chunk
+	if len(o.carry) > 0 {
+		line = append(o.carry, chunk...)
+		o.carry = line[:0]
+	}
+	o.addLine(line)
+	return o.flushFull(base+int64(len(chunk)), give)
+}
+
+func (o *object) addLine(line []byte) {
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+	if len(bytes.TrimSpace(line)) > 0 {
+		o.add(line, o.begin)
+	}
+}
+
+// jsonState is where in a value the scan is. It knows strings, depth and what may open
+// where, and no more of JSON: enough to find where a value ends, and where one that was
+// never closed has to be given up.
+type jsonState struct {
+	depth           int
+	objects         uint64 // by depth: 1 is an object, 0 a list; deeper than 64 is not told apart
+	quoted, escaped bool
+	prev            byte // the last byte that is no space
+}
+
+func (s *jsonState) inObject() bool { return s.objects&1 == 1 }
+
+func (s *jsonState) down(c byte) {
+	s.depth++
+	s.objects <<= 1
+	if c == '{' {
+		s.objects |= 1
+	}
+	s.prev = c
+}
+
+// opens reports whether a value may begin here: in an object behind a colon, in a list
+// at its beginning or behind a comma.
+func (s *jsonState) opens() bool {
+	if s.depth > 64 {
+		return true
+	}
+	if s.inObject() {
+		return s.prev == ':'
+	}
+	return s.prev == '[' || s.prev == ','
+}
+
+// feedJSON takes values: one a line, without anything between, or over several lines.
+func (o *object) feedJSON(chunk []byte, base int64, give func(Page) error) error {
+	s := &o.json
+	from := 0 // of the value that is open
+	for i := 0; i < len(chunk); i++ {
+		c := chunk[i]
+		switch {
+		case o.skip:
+			next := bytes.IndexByte(chunk[i:], '\n')
+			if next < 0 {
+				return nil
+			}
+			i += next
+			o.skip = false
+			if err := o.flushFull(base+int64(i)+1, give); err != nil {
+				return err
+			}
+		case s.quoted:
+			switch {
+			case s.escaped:
+				s.escaped = false
+			case c == '\\':
+				s.escaped = true
+			case c == '"':
+				s.quoted, s.prev = false, c
+			case c == '\n':
+				o.giveUp("a line ends within a text", false)
+			}
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		case s.depth == 0:
+			switch c {
+			case '{', '[':
+				o.begin, from = base+int64(i), i
+				if end := endOfValue(chunk[i:]); end > 0 { // nearly always
+					i += end
+					o.add(chunk[from:i+1], o.begin)
+					if err := o.flushFull(base+int64(i)+1, give); err != nil {
+						return err
+					}
+					continue
+				}
+				s.down(c)
+			case ',':
+			default:
+				o.broken(base+int64(i), fmt.Sprintf("%q begins no record", c))
+				o.skip = true
+			}
+		case c == '"':
+			s.quoted, s.prev = true, c
+		case c == '{' || c == '[':
+			if !s.opens() { // the value before was never closed
+				o.giveUp("a record that is not closed", false)
+				o.begin, from = base+int64(i), i
+			}
+			s.down(c)
+		case c == '}' || c == ']':
+			if s.depth <= 64 && s.inObject() != (c == '}') {
+				o.giveUp("a record that closes what it did not open", true)
+				continue
+			}
+			s.depth--
+			s.objects >>= 1
+			s.prev = c
+			if s.depth > 0 {
+				continue
+			}
+			value := chunk[from : i+1]
+			if len(o.carry) > 0 {
+				value = append(o.carry, value...)
+			}
+			o.add(value, o.begin)
+			o.carry = o.carry[:0]
+			if err := o.flushFull(base+int64(i)+1, give); err != nil {
+				return err
+			}
+		default:
+			s.prev = c
+		}
+	}
+	if s.depth == 0 {
+		return nil
+	}
+	if o.carry = append(o.carry, chunk[from:]...); len(o.carry) > maxRecord {
+		o.giveUp(fmt.Sprintf("a record of more than %d bytes, or one that is never closed", maxRecord), true)
+	}
+	return nil
+}
+
+// special are the bytes that end or open something outside of texts.
+var special = [256]bool{'"': true, '{': true, '[': true, '}': true, ']': true}
+
+// endOfValue is where the value that begins b ends, 0 where b does not have all of it. It
+// counts and does not compare what is opened and closed.
+func endOfValue(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if !special[c] {
+			continue
+		}
+		switch c {
+		case '"':
+			for {
+				next := bytes.IndexByte(b[i+1:], '"')
+				if next < 0 {
+					return 0
+				}
+				i += next + 1
+				slashes := 0
+				for b[i-1-slashes] == '\\' {
+					slashes++
+				}
+				if slashes%2 == 0 {
+					break
+				}
+			}
+		case '{', '[':
+			depth++
+		default:
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+// giveUp leaves a value out that is damaged. The rest of its line goes with it, or
+// reading goes on at once.
+func (o *object) giveUp(why string, line bool) {
+	o.broken(o.begin, why)
+	o.json, o.carry, o.skip = jsonState{}, o.carry[:0], line
+}
+
+// atEnd settles what is open at the end of the object.
+func (o *object) atEnd() {
+	switch {
+	case o.place.mode == modeLines && len(o.carry) > 0:
+		o.addLine(o.carry)
+	case o.json.depth > 0:
+		o.broken(o.begin, "it ends in the middle of a record")
+	}
+	o.json, o.carry = jsonState{}, nil
+	if o.zip != nil {
+		if rest, err := o.zip.Peek(24); (err == nil || errors.Is(err, io.EOF)) && bytes.Contains(rest, []byte("PK\x03\x04")) {
+			o.broken(o.offset, "the ZIP has more than one file, and only the first is read")
+		}
+	}
 }
 
 // undelivered is a record that Firehose could not deliver or transform. The names of its
@@ -314,77 +506,18 @@ type undelivered struct {
 	Arrived int64   `json:"arrivalTimestamp"` // Unix, ms
 }
 
-// scan takes values apart that stand in a line without anything between them, or over
-// several lines. It knows strings and depth, and no more of JSON.
-func (o *object) scan(line []byte, give func(Page) error) error {
-	begin := o.offset - int64(len(line)) // of value in the object
-	value := bytes.Clone(line)
-	at, from, depth := 0, -1, 0
-	quoted, escaped := false, false
-	for {
-		for ; at < len(value); at++ {
-			c := value[at]
-			switch {
-			case escaped:
-				escaped = false
-			case quoted:
-				escaped, quoted = c == '\\', c != '"'
-			case depth == 0 && (c == '{' || c == '['):
-				from, depth = at, 1
-			case depth == 0:
-				if c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',' {
-					continue
-				}
-				// Something that is no value: the rest of the line with it.
-				o.broken(begin+int64(at), fmt.Sprintf("%q begins no record", c))
-				if next := bytes.IndexByte(value[at:], '\n'); next >= 0 {
-					at += next
-				} else {
-					at = len(value)
-				}
-			case c == '"':
-				quoted = true
-			case c == '{' || c == '[':
-				depth++
-			case c == '}' || c == ']':
-				if depth--; depth == 0 {
-					o.add(value[from:at+1], begin+int64(from))
-					from = -1
-				}
-			}
-		}
-		if depth == 0 {
-			return nil
-		}
-		if len(value)-from > maxRecord {
-			o.broken(begin+int64(from), fmt.Sprintf("a record of more than %d bytes, or one that is never closed", maxRecord))
-			return nil
-		}
-		// It goes on in the next piece.
-		value, begin, at, from = append([]byte(nil), value[from:]...), begin+int64(from), at-from, 0
-		if err := o.flushFull(begin, give); err != nil {
-			return err
-		}
-		more, err := o.chunk()
-		value = append(value, more...)
-		if len(more) == 0 || err != nil && !errors.Is(err, io.EOF) {
-			o.broken(begin, "it ends in the middle of a record")
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-	}
+func isUndelivered(text []byte) bool {
+	var e undelivered
+	return json.Unmarshal(text, &e) == nil && e.Raw != nil && e.Code != ""
 }
 
 // add is one record.
 func (o *object) add(text []byte, offset int64) {
-	if len(text) > maxRecord {
-		o.broken(offset, fmt.Sprintf("a record of %d bytes; at most %d are read", len(text), maxRecord))
-		return
-	}
 	index := o.place.index
 	o.place.index++
+	if index == 0 && o.place.mode == modeJSON && isUndelivered(text) {
+		o.place.mode = modeErrors
+	}
 	r, ours := unwrap(text)
 	switch {
 	case ours:
@@ -404,6 +537,9 @@ func (o *object) add(text []byte, offset int64) {
 	if r.ID == "" {
 		r.ID = recordID(o.source, o.part, strconv.FormatInt(index, 10), 0)
 	}
+	if o.page.data == nil { // once, instead of growing to it
+		o.page.data, o.page.records, o.page.ends = make([]byte, 0, pageBytes+pageBytes/16), make([]Record, 0, pageRecords), make([]int, 0, pageRecords)
+	}
 	o.page.data = append(o.page.data, r.Data...)
 	o.page.ends = append(o.page.ends, len(o.page.data))
 	r.Data = nil
@@ -412,7 +548,7 @@ func (o *object) add(text []byte, offset int64) {
 
 // flushFull gives a page when it is full.
 func (o *object) flushFull(offset int64, give func(Page) error) error {
-	if len(o.page.records) < pageRecords && len(o.page.data) < pageBytes {
+	if len(o.page.records) < pageRecords && len(o.page.data) < pageBytes && len(o.page.broken) < pageRecords {
 		return nil
 	}
 	return o.flush(offset, give)

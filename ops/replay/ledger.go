@@ -27,9 +27,11 @@ const (
 	receiptsEnd = ".jsonl.zst"
 	parkedName  = "parked.jsonl"
 	brokenName  = "broken.jsonl"
-	// syncLocally is how many receipts may be off the disk where twice does no harm: to a
-	// file or to nowhere. Anywhere else a receipt is on the disk before its lane goes on,
-	// so that a crash makes only what was in the air be sent again.
+	// syncEvery is how many receipts may be off the disk at a time. They are on their way to
+	// it as soon as they are written, so usually it is what one fsync takes; a crash makes
+	// these records, and those in the air, be sent again.
+	syncEvery = 500
+	// syncLocally is the same where twice does no harm: to a file or to nowhere.
 	syncLocally = 20_000
 )
 
@@ -74,6 +76,7 @@ type ledger struct {
 	// before puts on the disk what the target has taken, where that is not there by itself:
 	// a receipt must not outlive its record. nil: nothing to do.
 	before func() error
+	fsync  func(*os.File) error // in tests, a disk that takes its time
 
 	mu       sync.Mutex
 	receipts *os.File
@@ -83,12 +86,13 @@ type ledger struct {
 	broken   *os.File
 	line     []byte
 	turn     sync.Cond
-	unsynced int
-	most     int    // receipts that may wait for a sync; 0: none
-	wrote    uint64 // takes whose receipts were written
-	safe     uint64 // takes whose receipts are on the disk
+	most     int    // receipts that may be off the disk
+	wrote    uint64 // receipts that were written, and syncs that were asked for
+	safe     uint64 // of these, on the disk
 	syncing  bool
-	err      error // the first one; nothing is written after it
+	kick     chan struct{} // to the keeper: there is something to sync; nil: it waits for a checkpoint
+	kept     chan struct{} // closed when the keeper has ended
+	err      error         // the first one; nothing is written after it
 }
 
 // replayDirectory is where the files of one replay are.
@@ -107,11 +111,15 @@ func openLedger(dir string, most int) (*ledger, error) {
 		if err != nil {
 			return nil, fmt.Errorf("receipts: %w", err)
 		}
-		l := &ledger{dir: dir, receipts: f, most: most}
+		l := &ledger{dir: dir, receipts: f, most: most, fsync: (*os.File).Sync}
 		l.turn.L = &l.mu
 		l.packed, err = zstd.NewWriter(&l.buffer, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 		if err != nil {
 			return nil, fmt.Errorf("receipts: %w", errors.Join(err, f.Close()))
+		}
+		if most == syncEvery {
+			l.kick, l.kept = make(chan struct{}, 1), make(chan struct{})
+			go l.keep()
 		}
 		return l, nil
 	}
@@ -122,11 +130,11 @@ func syncMost(to ops.Kind) int {
 	if to == ops.KindNull || to == ops.KindFile {
 		return syncLocally
 	}
-	return 0
+	return syncEvery
 }
 
-// take books what the target took. Unless some may wait for it, the receipts are on the
-// disk when it returns; takes at the same time share one sync.
+// take books what the target took. The receipts are on their way to the disk when it
+// returns, and it waits while too many are.
 func (l *ledger) take(receipts []receipt) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -140,11 +148,27 @@ func (l *ledger) take(receipts []receipt) error {
 	if _, err := l.packed.Write(l.line); err != nil {
 		return l.failed(err)
 	}
-	l.wrote++
-	if l.unsynced += len(receipts); l.unsynced < l.most {
+	l.wrote += uint64(len(receipts))
+	if l.kick != nil {
+		select {
+		case l.kick <- struct{}{}:
+		default: // it knows
+		}
+	}
+	if l.wrote-l.safe <= uint64(l.most) {
 		return nil
 	}
-	return l.durable(l.wrote)
+	return l.durable(l.wrote - uint64(l.most))
+}
+
+// keep syncs whenever there is something to sync.
+func (l *ledger) keep() {
+	defer close(l.kept)
+	for range l.kick {
+		l.mu.Lock()
+		_ = l.durable(l.wrote) // an error stays: every later call has it
+		l.mu.Unlock()
+	}
 }
 
 // durable returns when what was written until then is on the disk. Call it under the
@@ -177,12 +201,12 @@ func (l *ledger) syncOnce() {
 		return
 	}
 	files, upTo := []*os.File{l.receipts, l.parked, l.broken}, l.wrote
-	l.syncing, l.unsynced = true, 0
+	l.syncing = true
 	l.mu.Unlock()
 	var err error
 	for _, f := range files {
 		if f != nil {
-			err = errors.Join(err, f.Sync())
+			err = errors.Join(err, l.fsync(f))
 		}
 	}
 	l.mu.Lock()
@@ -331,6 +355,10 @@ func (l *ledger) drain() error {
 
 func (l *ledger) close() error {
 	err := l.sync()
+	if l.kick != nil {
+		close(l.kick)
+		<-l.kept
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err = errors.Join(err, l.packed.Close())

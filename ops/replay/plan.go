@@ -139,7 +139,7 @@ func endOf(side, text string) (ops.ReplayEnd, error) {
 		end.Path = path
 	case ops.KindArchive:
 		end.Bucket, end.Prefix, _ = strings.Cut(strings.TrimPrefix(what, "s3://"), "/")
-		end.Bucket = strings.TrimPrefix(end.Bucket, "arn:aws:s3:::")
+		end.Bucket = end.Bucket[strings.LastIndexByte(end.Bucket, ':')+1:]
 	default:
 		// A name stands as an ARN until the service has been asked for the real one.
 		if end.ARN == "" {

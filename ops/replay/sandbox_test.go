@@ -424,14 +424,21 @@ func TestAShardThatIsFull(t *testing.T) {
 		}
 	}
 	w.sb.Advance(10 * time.Minute)
-	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "stream:again", Lanes: 4})
-	w.ticking()
-	o := started(t, w.desk, plan)
-	r := o.Wait()
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "stream:again", Lanes: 4, Select: ops.ReplaySelect{Until: w.sb.Now().Add(-2 * time.Minute)}})
 	slowed := int64(0)
-	for _, l := range o.Progress().Lanes {
-		slowed += l.Throttle
+	o := started(t, w.desk, plan)
+	for slowed == 0 { // the clock stands: the shard takes 1,000 records and then no more
+		select {
+		case <-o.Done():
+			t.Fatalf("%+v", o.Wait())
+		case <-time.After(5 * time.Millisecond):
+		}
+		for _, l := range o.Progress().Lanes {
+			slowed += l.Throttle
+		}
 	}
+	w.ticking()
+	r := o.Wait()
 	if r.State != ops.Finished || r.Counts.Sent != 2500 || r.Bound != 0 || slowed == 0 {
 		t.Fatalf("%+v %v, slowed %d times", r.Counts, r.Problem, slowed)
 	}

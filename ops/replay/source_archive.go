@@ -91,13 +91,15 @@ func (s archiveSource) described(ctx context.Context, plan *ops.ReplayPlan) (lay
 	if to == nil {
 		return l, refused("%s does not deliver to S3: name what it backs up to with --from archive:BUCKET/PREFIX", plan.From.ARN.Name())
 	}
-	plan.From.Bucket = strings.TrimPrefix(aws.ToString(to.BucketARN), "arn:aws:s3:::")
+	_, plan.From.Bucket, _ = strings.Cut(aws.ToString(to.BucketARN), ":::")
 	prefix := aws.ToString(to.Prefix)
 	plan.From.Prefix = prefix
 	var dynamic string
 	l.prefix, dynamic, _ = strings.Cut(prefix, "!{")
 	l.hours = dynamic == "" || dynamic == hourly
-	l.except, _, _ = strings.Cut(aws.ToString(to.ErrorOutputPrefix), "!{")
+	if l.except, _, _ = strings.Cut(aws.ToString(to.ErrorOutputPrefix), "!{"); strings.HasPrefix(l.prefix, l.except) {
+		l.except = "" // both begin alike: what failed cannot be told by its name, and is unwrapped
+	}
 	if zone := aws.ToString(to.CustomTimeZone); zone != "" {
 		if l.zone, err = time.LoadLocation(zone); err != nil {
 			return l, fmt.Errorf("the time zone %q of %s: %w", zone, plan.From.ARN.Name(), err)
@@ -134,13 +136,14 @@ func (l layout) prefixes(sel ops.ReplaySelect) []string {
 		return []string{l.prefix}
 	}
 	// The folder is that of the oldest record in the object.
-	at := sel.Since.Add(-bufferMost).Truncate(time.Hour)
+	at := sel.Since.Add(-bufferMost).In(l.zone)
+	at = time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), 0, 0, 0, l.zone) // zones of half an hour have hours of their own
 	if sel.Until.Sub(at) > hoursMost*time.Hour {
 		return []string{l.prefix}
 	}
 	var out []string
 	for ; at.Before(sel.Until); at = at.Add(time.Hour) {
-		if p := l.prefix + at.In(l.zone).Format("2006/01/02/15/"); len(out) == 0 || out[len(out)-1] != p {
+		if p := l.prefix + at.Format("2006/01/02/15/"); len(out) == 0 || out[len(out)-1] != p {
 			out = append(out, p)
 		}
 	}
@@ -158,7 +161,8 @@ type finding struct {
 }
 
 func (s archiveSource) list(ctx context.Context, prefix string, f *finding) error {
-	pages := s3.NewListObjectsV2Paginator(s.desk.s3, &s3.ListObjectsV2Input{Bucket: &f.plan.From.Bucket, Prefix: &prefix})
+	pages := s3.NewListObjectsV2Paginator(s.desk.s3, &s3.ListObjectsV2Input{Bucket: &f.plan.From.Bucket, Prefix: &prefix,
+		OptionalObjectAttributes: []types.OptionalObjectAttributes{types.OptionalObjectAttributesRestoreStatus}})
 	for pages.HasMorePages() && !f.full {
 		out, err := pages.NextPage(ctx)
 		if err != nil {
@@ -204,7 +208,9 @@ func (f *finding) add(o types.Object) {
 	}
 	switch o.StorageClass {
 	case types.ObjectStorageClassGlacier, types.ObjectStorageClassDeepArchive:
-		f.frozen++
+		if o.RestoreStatus == nil || o.RestoreStatus.RestoreExpiryDate == nil { // else there is a copy to read
+			f.frozen++
+		}
 	}
 	f.bytes += aws.ToInt64(o.Size)
 	f.plan.Parts = append(f.plan.Parts, ops.ReplayPart{ID: key, ETag: aws.ToString(o.ETag), Bytes: aws.ToInt64(o.Size), Class: string(o.StorageClass), Stored: stored})

@@ -238,13 +238,14 @@ func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) e
 }
 
 // past reports whether everything of the window has been read. An empty page says
-// nothing by itself, and a record past the end neither: arrival times are not in order.
+// nothing by itself, and a record just past the end neither: arrival times are not in
+// order. At the tip records of the window may still come for a while.
 func (w *shardWalk) past(out *kinesis.GetRecordsOutput) bool {
-	behind := time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond
-	if w.tip && behind == 0 && len(out.Records) == 0 {
-		return true
+	late := w.end.Add(cmp.Or(w.desk.slack, arrivalSlack))
+	if n := len(out.Records); n > 0 { // by the stream's own clock: ours may be wrong
+		return aws.ToTime(out.Records[n-1].ApproximateArrivalTimestamp).After(late)
 	}
-	return w.desk.o.Now().Add(-behind).After(w.end.Add(arrivalSlack)) && (behind > 0 || len(out.Records) == 0)
+	return aws.ToInt64(out.MillisBehindLatest) == 0 && (w.tip || w.desk.o.Now().After(late))
 }
 
 func (w *shardWalk) iterator(ctx context.Context) (*string, error) {

@@ -96,9 +96,6 @@ func killReplayOnce(ctx context.Context, dir string, seed int) (kills, twice int
 		return r.kills, 0, err
 	}
 	twice, err = countReplayed(ctx, r.sb, k, want, bound)
-	if most := r.kills * replayKeys; err == nil && twice > most { // of a key one record is in the air, and nothing else
-		err = fmt.Errorf("%d records are there twice after %d kills, and at most %d were in the air", twice, r.kills, most)
-	}
 	return r.kills, twice, err
 }
 
