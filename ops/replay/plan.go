@@ -19,7 +19,7 @@ const (
 	defaultLanes = 16
 	mostLanes    = 256
 	// inMemory is what lies between reading and sending, at most, in bytes.
-	inMemory = 256 << 20
+	inMemory = 128 << 20
 	// samplesOf is how many matching and how many rejected records a plan shows.
 	samplesOf = 20
 	// sampleRecords bounds the reading for a plan; the run reads the rest.
