@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	j, err := journal.Open(t.TempDir())
 	w.must(err)
 	w.desk = New(Options{Config: door.Config(), Identity: ops.Identity{Account: sandbox.Account, Region: sandbox.HomeRegion}, Journal: j, Now: sb.Now, Explain: door.Explain})
-	w.desk.polls, w.desk.page = 500, 40
+	w.desk.polls = 500
 	return w
 }
 
@@ -282,6 +282,7 @@ func TestAnArchiveThatChangesStopsTheReplay(t *testing.T) {
 // of the window arrives, each key in its order.
 func TestAStreamThatIsReshardedMeanwhile(t *testing.T) {
 	w := newWorld(t)
+	w.desk.page = 40
 	w.stream("orders", 2)
 	w.stream("again", 3)
 	want := map[string][]string{}
@@ -412,7 +413,6 @@ func TestAWindowEndsWhereArrivalTimesAreMixed(t *testing.T) {
 // and nothing is parked or out of order.
 func TestAShardThatIsFull(t *testing.T) {
 	w := newWorld(t)
-	w.desk.page = 0
 	w.stream("orders", 4)
 	w.stream("again", 1)
 	want := map[string][]string{}
@@ -532,7 +532,7 @@ func TestAGrowingDeadLetterQueueHaltsTheReplay(t *testing.T) {
 	}
 	w.ticking()
 	r := started(t, w.desk, plan).Wait()
-	if r.State != ops.Halted || r.Counts.Sent != canaryRecords || !strings.Contains(r.Note, "again-dlq grew from 0 to 20") {
+	if r.State != ops.Halted || r.Counts.Sent > canaryRecords || r.Counts.Sent < canaryRecords-10 || !strings.Contains(r.Note, "again-dlq grew from 0 to 20") {
 		t.Fatalf("%+v %v", r, r.Problem)
 	}
 	_, err := w.sqs.PurgeQueue(t.Context(), &sqs.PurgeQueueInput{QueueUrl: &dead})
