@@ -170,7 +170,7 @@ func (d *Desk) settings(plan *ops.ReplayPlan, ask ops.ReplayAsk, lim Limits) {
 	archived := plan.From.Kind == ops.KindArchive || plan.From.Kind == ops.KindDelivery
 	if archived && p.Order != OrderNone { // one object after the other, else a key's events overtake each other
 		p.Readers = 1
-		plan.Facts = append(plan.Facts, ops.Fact{Name: "which is", Value: "the order of the objects' names and of the records in them: Firehose and its retries do not promise that this is the order of the events"})
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "order kept", Value: "the order of the objects' names and of the records in them: Firehose and its retries do not promise that this is the order of the events"})
 	}
 	if plan.Map.KeepShard && plan.To.Kind != ops.KindStream {
 		plan.Blockers = append(plan.Blockers, "only a stream has shards to keep")

@@ -252,7 +252,7 @@ func (f *finding) say() {
 		block("%d of %d objects are in Glacier: they have to be restored first (aws s3api restore-object), which takes hours and is billed", f.frozen, len(plan.Parts))
 	}
 	if !plan.Select.Since.IsZero() || !plan.Select.Until.IsZero() {
-		plan.Facts = append(plan.Facts, ops.Fact{Name: "its edges", Value: "the window chooses objects by when they were stored and by the time in their names; records in them carry no arrival time of their own, so events from up to " +
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "the window", Value: "chooses objects by when they were stored and by the time in their names; records in them carry no arrival time of their own, so events from up to " +
 			"15 minutes beside the window are among them: a --filter on the time in the body is exact"})
 	}
 	if f.untimed {

@@ -57,6 +57,7 @@ var readme = []picture{
 	{path: "stream", keys: "{PAGE}{refresh}<enter>{slowest reader}~~"},
 	{path: "triage", keys: "{PAGE}:triage orders-dlq<enter>{lease}~~<enter>{of JSON}~~~j~~~"},
 	{path: "alarms", keys: "{PAGE}{refresh}a~+~~~~{apply}~"},
+	{path: "replay", keys: "{PAGE}{refresh}:delivery clicks-to-s3<enter>{freshness}~~E{null:}jjjj<enter>.page == \"/cart\"<enter>~W{meant (20}~~"},
 	{path: "map", keys: "{PAGE}{refresh}P{shop-clicks}~~"},
 }
 
