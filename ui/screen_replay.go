@@ -279,3 +279,11 @@ func (s *replayForm) planned() (ops.ReplayPlan, bool, string) {
 	}
 	return x.value.plan, true, ""
 }
+
+// Hints names what can be done with a resource beside reading about it.
+func (d *detail) Hints() []string {
+	if sourceText(d.arn) == "" {
+		return nil
+	}
+	return []string{"replay"}
+}
