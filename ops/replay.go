@@ -19,7 +19,6 @@ type ReplayEnd struct {
 	Bucket string `json:"bucket,omitempty"` // archive, delivery
 	Prefix string `json:"prefix,omitempty"` // archive, delivery: as it was asked for or described
 	Path   string `json:"path,omitempty"`   // file
-	Async  bool   `json:"async,omitempty"`  // function: queued by Lambda instead of awaited
 }
 
 // Name is what a person calls it.
@@ -50,8 +49,6 @@ type ReplayPart struct {
 	// After are the parts that have to be read whole before this one: the parents of a shard.
 	After []int `json:"after,omitempty"`
 
-	From  string `json:"from_sequence,omitempty"`   // shard: first sequence number, "" for the window's time
-	To    string `json:"to_sequence,omitempty"`     // shard: last sequence number, "" for the window's time
 	Range string `json:"hash_range_from,omitempty"` // shard: where its range of hash keys begins, decimal
 
 	ETag   string    `json:"etag,omitempty"`          // object

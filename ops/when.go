@@ -22,7 +22,10 @@ func ParseSpan(s string) (time.Duration, error) {
 		return d, nil
 	}
 	more, err := time.ParseDuration(rest)
-	return d + more, err
+	if err != nil || more < 0 {
+		return 0, fmt.Errorf("%q is no time", rest)
+	}
+	return d + more, nil
 }
 
 // whenForms are how a time may be written. Each has its zone: a window in the wrong one

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,9 +30,10 @@ type Options struct {
 // It is safe for concurrent use.
 type Desk struct {
 	o        Options
-	polls    float64       // reads of a shard a second; 0: pollsASecond
-	page     int32         // records of one read of a shard; 0: as many as there are
-	slack    time.Duration // how far arrival times are out of order; 0: arrivalSlack
+	polls    float64              // reads of a shard a second; 0: pollsASecond
+	page     int32                // records of one read of a shard; 0: as many as there are
+	disk     func(*os.File) error // of receipts; nil: fsync
+	slack    time.Duration        // how far arrival times are out of order; 0: arrivalSlack
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
 	s3       *s3.Client

@@ -314,6 +314,9 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	if f, ok := o.target.(flusher); ok {
 		o.ledger.before = f.flush
 	}
+	if d.disk != nil {
+		o.ledger.fsync = d.disk
+	}
 	return o, nil
 }
 

@@ -2,7 +2,10 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -579,5 +582,66 @@ func TestAReplayIsToldToPauseAndToEnd(t *testing.T) {
 	past, err := other.Past()
 	if err != nil || len(past) != 1 || past[0].Progress.State != ops.Cancelled {
 		t.Errorf("%+v %v", past, err)
+	}
+}
+
+// Credentials that run out, and rights that are taken away, stop the replay and nothing
+// is parked for it: with new ones it goes on, and sends nothing twice.
+func TestCredentialsThatExpireStopTheReplay(t *testing.T) {
+	w := newWorld(t)
+	w.stream("orders", 1)
+	for n := range 300 {
+		w.put("orders", fmt.Sprintf("c%d", n%5), n)
+	}
+	w.sb.Advance(10 * time.Minute)
+	url := w.queue("again")
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "queue:again", Rate: 400, Select: ops.ReplaySelect{Until: w.sb.Now().Add(-2 * time.Minute)}})
+	w.ticking()
+	o := started(t, w.desk, plan)
+	for _, kind := range []sandbox.FaultKind{sandbox.Expired, sandbox.DeniedAction} {
+		sent := o.Progress().Counts.Sent
+		for o.Progress().Counts.Sent <= sent {
+			select {
+			case <-o.Done():
+				t.Fatalf("%+v", o.Wait())
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		w.sb.SetFaults(sandbox.Fault{Kind: kind, Service: "sqs", Operation: "SendMessageBatch", Percent: 100})
+		r := o.Wait()
+		if r.State != ops.Broken || r.Problem == nil || r.Counts.Parked != 0 || r.Counts.Sent == 300 {
+			t.Fatalf("%s: %+v %v", kind, r, r.Problem)
+		}
+		w.sb.SetFaults()
+		var err error
+		o, err = w.desk.Resume(t.Context(), plan.ID)
+		w.must(err)
+	}
+	if r := o.Wait(); r.State != ops.Finished || r.Counts.Sent != 300 || r.Bound != 0 {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	if bodies, _ := w.drain(url); len(bodies) != 300 {
+		t.Errorf("%d at the queue", len(bodies))
+	}
+	w.proven(plan.ID)
+}
+
+// A disk that is full stops the replay before its receipts are lost.
+func TestAFullDiskStopsTheReplay(t *testing.T) {
+	on(t, &tape{parts: 1, pages: 20, records: 50, keys: 3}, &shelf{random: rand.New(rand.NewPCG(1, 1))})
+	d := testDesk(t)
+	plan := planOf(t, d, ops.ReplayAsk{From: "tape:x", To: "shelf:y"})
+	w := &world{T: t, desk: d}
+	full := errors.New("no space left on device")
+	d.disk = func(f *os.File) error { return full }
+	r := started(t, d, plan).Wait()
+	if r.State != ops.Broken || !errors.Is(r.Problem, full) {
+		t.Fatalf("%+v %v", r, r.Problem)
+	}
+	d.disk = nil
+	o, err := d.Resume(t.Context(), plan.ID)
+	w.must(err)
+	if r := o.Wait(); r.State != ops.Finished || r.Counts.Sent != r.Counts.Matched {
+		t.Fatalf("%+v %v", r, r.Problem)
 	}
 }

@@ -39,7 +39,7 @@ func (d *Desk) Verify(ctx context.Context, id string) (ops.ReplayProof, error) {
 	proof.Check("the counts balance", c.Read == c.Rejected+c.Matched && c.Held() == 0 || !proof.State.Over() && c.Read == c.Rejected+c.Matched,
 		fmt.Sprintf("%d read = %d not meant + %d meant; %d meant = %d sent + %d parked + %d held", c.Read, c.Rejected, c.Matched, c.Matched, c.Sent, c.Parked, c.Held()))
 	proof.Check("every part was read to its end", past.Progress.Over == past.Progress.Parts, fmt.Sprintf("%d of %d", past.Progress.Over, past.Progress.Parts))
-	proof.Check("one receipt for each record that was sent", int64(len(r.sums)) == c.Sent, fmt.Sprintf("%d receipts, %d sent", len(r.sums), c.Sent))
+	proof.Check("one receipt for each record that was sent", int64(len(r.byID)) == c.Sent, fmt.Sprintf("%d receipts, %d sent", len(r.byID), c.Sent))
 	proof.Check("the receipts' hashes add up", r.sum == s.sum, fmt.Sprintf("%s by the receipts, %s by the record", sumText(r.sum), sumText(s.sum)))
 	parked, err := countParked(dir)
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *Desk) readBack(ctx context.Context, s *state, r receipts, proof *ops.Re
 	}
 	found, wrong, order := 0, 0, 0
 	last := map[string]int64{}
-	at := make(map[string]receipt, len(r.sums))
+	at := make(map[string]receipt, len(r.byID))
 	for _, x := range r.byID {
 		if x.At != "" {
 			at[x.At] = x
@@ -102,13 +102,12 @@ func (d *Desk) readBack(ctx context.Context, s *state, r receipts, proof *ops.Re
 // receipts are all of a replay, by the source's id.
 type receipts struct {
 	byID  map[string]receipt
-	sums  map[string]string
 	sum   uint64
 	again int // ids with more than one receipt, and records sent again after a lost answer
 }
 
 func readReceipts(dir string) (receipts, error) {
-	r := receipts{byID: map[string]receipt{}, sums: map[string]string{}}
+	r := receipts{byID: map[string]receipt{}}
 	err := eachReceipt(dir, func(x receipt) error {
 		if _, twice := r.byID[x.ID]; twice || x.Twice {
 			r.again++
@@ -116,7 +115,7 @@ func readReceipts(dir string) (receipts, error) {
 				return nil
 			}
 		}
-		r.byID[x.ID], r.sums[x.ID] = x, x.Sum
+		r.byID[x.ID] = x
 		var sum uint64
 		if _, err := fmt.Sscanf(x.Sum, "%x", &sum); err != nil {
 			return fmt.Errorf("the receipt of %s: %w", x.ID, err)
