@@ -1,8 +1,12 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"net"
+	"strings"
+
+	"github.com/aws/smithy-go"
 
 	"kxops/ops"
 )
@@ -18,8 +22,14 @@ func (d *Desk) answerAll(n int, err error) []Answer {
 		if neverLeft(err) {
 			a.Fate = Busy
 		}
-	case ops.FaultOther: // what the service says of the request: it will say so again
-		a.Fate = Refused
+	case ops.FaultOther:
+		switch {
+		case errors.Is(err, context.Canceled): // it may have left
+		case keyTrouble(err):
+			a.Fate, a.Stop = Busy, p
+		default: // what the service says of the request: it will say so again
+			a.Fate = Refused
+		}
 	default: // about us or the target, and not about these records
 		a.Fate, a.Stop = Busy, p
 	}
@@ -28,6 +38,23 @@ func (d *Desk) answerAll(n int, err error) []Answer {
 		out[i] = a
 	}
 	return out
+}
+
+// keyTrouble reports that the encryption key of the target cannot be used: KMSDisabled,
+// KMSInvalidState, KMSNotFound, KMSOptInRequired and their spellings by other services.
+func keyTrouble(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && strings.HasPrefix(strings.ToUpper(api.ErrorCode()), "KMS")
+}
+
+// halves sends a request that was refused as a whole in two parts: nothing of it was
+// taken, and the others need not suffer for one of them.
+func halves(answers []Answer, parcels []Parcel, send func([]Parcel) []Answer) []Answer {
+	n := len(parcels)
+	if n < 2 || answers[0].Fate != Refused || answers[0].Stop != nil {
+		return answers
+	}
+	return append(send(parcels[:n/2]), send(parcels[n/2:])...)
 }
 
 // neverLeft reports whether no connection was made.

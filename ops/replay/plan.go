@@ -539,3 +539,27 @@ func (d *Desk) sameTarget(ctx context.Context, plan ops.ReplayPlan) error {
 	}
 	return nil
 }
+
+// sameSource refuses to go on with a source that does not have what is still to be read:
+// a file that was changed, a stream that has trimmed it meanwhile. Objects of an archive
+// are each read under their ETag.
+func (d *Desk) sameSource(ctx context.Context, s *state) error {
+	switch s.plan.From.Kind {
+	case ops.KindFile:
+		now := s.plan
+		now.Seen, now.Blockers, now.Warnings, now.Parts = map[string]string{}, nil, nil, nil
+		src, err := d.sourceOf(now.From.Kind)
+		if err != nil {
+			return err
+		}
+		if err := src.find(ctx, &now); err != nil {
+			return d.explain("ask about the source again", err)
+		}
+		if changed := drift(s.plan.Seen, now.Seen); len(changed) > 0 {
+			return refused("the source is not what it was: %s", strings.Join(changed, "; "))
+		}
+	case ops.KindStream:
+		return d.stillThere(ctx, s)
+	}
+	return nil
+}

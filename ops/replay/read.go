@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sync"
+	"time"
 
 	"kxops/ops"
 )
@@ -25,7 +26,8 @@ type page struct {
 	part   int
 	place  string
 	next   int64 // records of the part before that place
-	open   int   // records without an answer, and one while it is being filled
+	last   time.Time
+	open   int // records without an answer, and one while it is being filled
 	counts ops.ReplayCounts
 	sum    uint64
 	weight int64
@@ -130,6 +132,9 @@ func (o *Operation) give(ctx context.Context, part int, p Page) error {
 	pg := &page{part: part, place: p.Place, open: 1}
 	for _, r := range p.Records {
 		pg.weight += int64(len(r.Data)) + recordWeight
+		if r.At.After(pg.last) {
+			pg.last = r.At
+		}
 	}
 	pg.weight = min(pg.weight, o.plan.Pace.Memory)
 	if err := o.room(ctx, pg); err != nil {
@@ -292,6 +297,9 @@ func (o *Operation) advance(part int) {
 		pg := t.pages[0]
 		t.pages = t.pages[1:]
 		o.places[part].Place, o.places[part].N = pg.place, pg.next
+		if !pg.last.IsZero() {
+			o.places[part].At = pg.last
+		}
 		o.safe.Add(pg.counts)
 		o.safeSum += pg.sum
 		o.dirty[part] = true

@@ -46,6 +46,8 @@ type placeOf struct {
 	Place string `json:"place"`
 	N     int64  `json:"n"` // records of the part before it
 	Over  bool   `json:"over,omitempty"`
+
+	At time.Time `json:"at,omitzero"` // arrival of the last record before it, where that is known
 }
 
 // state is what a record adds up to.

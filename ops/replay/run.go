@@ -243,6 +243,9 @@ func (d *Desk) reopen(ctx context.Context, id string) (*Operation, error) {
 		err = d.sameTarget(ctx, s.plan)
 	}
 	if err == nil {
+		err = d.sameSource(ctx, s)
+	}
+	if err == nil {
 		err = d.enter(s.plan, journal.Started, ops.ReplayProgress{Note: "resumed"})
 	}
 	if err == nil {

@@ -69,7 +69,15 @@ func (s streamSource) find(ctx context.Context, plan *ops.ReplayPlan) error {
 		return err
 	}
 	all := len(shards)
-	if auto := d.RecordDistributionStrategy == types.RecordDistributionStrategyAuto; len(plan.Select.Keys) > 0 && !auto {
+	auto, aggregated := d.RecordDistributionStrategy == types.RecordDistributionStrategyAuto, false
+	if len(plan.Select.Keys) > 0 && !auto {
+		if aggregated, err = s.aggregated(ctx, *plan, shards); err != nil {
+			return err
+		}
+	}
+	if aggregated {
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "shards", Value: "producers put several records into one, and such an aggregate may hold a key of any shard: all shards are read"})
+	} else if len(plan.Select.Keys) > 0 && !auto {
 		shards = holding(shards, plan.Select.Keys)
 		plan.Facts = append(plan.Facts, ops.Fact{Name: "shards", Value: fmt.Sprintf("%d of %d can hold the keys by their hash; records that were put with an explicit hash key may be elsewhere: --filter instead of --key finds them", len(shards), all)})
 	} else if auto {
@@ -96,6 +104,61 @@ func (s streamSource) retained(plan *ops.ReplayPlan, retention time.Duration) {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("of the window, %s to %s (%s) is past the retention of %s%s", since.Format("2006-01-02 15:04 MST"), horizon.Format("2006-01-02 15:04 MST"), ops.Span(horizon.Sub(since).Seconds()), plan.From.ARN.Name(), gone))
 	}
 }
+
+// stillThere refuses to resume where the stream has trimmed records that were not read
+// yet: they would be left out in silence.
+func (d *Desk) stillThere(ctx context.Context, s *state) error {
+	out, err := d.kinesis.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamARN: aws.String(string(s.plan.From.ARN))})
+	if err != nil {
+		return d.explain("ask about the source again", err)
+	}
+	retention := time.Duration(aws.ToInt32(out.StreamDescriptionSummary.RetentionPeriodHours)) * time.Hour
+	horizon, planned := d.o.Now().Add(-retention), s.plan.Created.Add(-retention)
+	for i, p := range s.places {
+		if p.Over {
+			continue
+		}
+		from := s.plan.Select.Since // what the plan could not have is named in the plan
+		if from.Before(planned) {
+			from = planned
+		}
+		if p.At.After(from) {
+			from = p.At
+		}
+		if lost := horizon.Sub(from); lost > 0 && from.Before(windowEnd(s.plan)) {
+			return &ops.Problem{Fault: ops.FaultRefused,
+				What: fmt.Sprintf("of %s, %s to %s (%s) was not read yet and may be trimmed: it is past the retention of %s", s.plan.Parts[i].ID,
+					from.UTC().Format("2006-01-02 15:04 MST"), horizon.UTC().Format("2006-01-02 15:04 MST"), ops.Span(lost.Seconds()), s.plan.From.ARN.Name()),
+				Hint: "plan what is left anew, with --except " + s.plan.ID}
+		}
+	}
+	return nil
+}
+
+// aggregated reports whether producers put several records into one, as the shards' first
+// records of the window tell: then a key's records may lie in any shard.
+func (s streamSource) aggregated(ctx context.Context, plan ops.ReplayPlan, shards []types.Shard) (bool, error) {
+	for _, sh := range shards {
+		w := shardWalk{desk: s.desk, arn: plan.From.ARN, shard: aws.ToString(sh.ShardId), since: plan.Select.Since}
+		iterator, err := w.iterator(ctx)
+		if err != nil {
+			return false, err
+		}
+		out, err := s.desk.kinesis.GetRecords(ctx, &kinesis.GetRecordsInput{StreamARN: aws.String(string(w.arn)), ShardIterator: iterator, Limit: aws.Int32(firstRecords)})
+		if err != nil {
+			return false, err
+		}
+		for _, r := range out.Records {
+			if _, err := payload.UserRecords(r.Data); !errors.Is(err, payload.ErrNotAggregate) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// firstRecords is how many records of a shard are looked at for aggregates.
+const firstRecords = 50
 
 // shards are those that hold something from the window's beginning on.
 func (s streamSource) shards(ctx context.Context, plan ops.ReplayPlan) ([]types.Shard, error) {
@@ -215,7 +278,7 @@ func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) e
 		out, err := w.desk.kinesis.GetRecords(ctx, in)
 		var expired *types.ExpiredIteratorException
 		switch {
-		case errors.As(err, &expired):
+		case errors.As(err, &expired) && tries < shardTries:
 			iterator = nil
 			continue
 		case err != nil:

@@ -63,7 +63,7 @@ func (t *deliveryTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 	}
 	out, err := t.desk.putDelivery.PutRecordBatch(ctx, in)
 	if err != nil {
-		return t.desk.answerAll(len(parcels), err)
+		return halves(t.desk.answerAll(len(parcels), err), parcels, func(some []Parcel) []Answer { return t.send(ctx, some) })
 	}
 	answers := make([]Answer, len(parcels))
 	for i := range answers {

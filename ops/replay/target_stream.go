@@ -103,7 +103,7 @@ func (t *streamTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 	}
 	out, err := t.desk.putStream.PutRecords(ctx, in)
 	if err != nil {
-		return t.desk.answerAll(len(parcels), err)
+		return halves(t.desk.answerAll(len(parcels), err), parcels, func(some []Parcel) []Answer { return t.send(ctx, some) })
 	}
 	answers := make([]Answer, len(parcels))
 	for i := range answers {

@@ -42,7 +42,7 @@ func TestJourneyReplay(t *testing.T) {
 	j.sees("CHANGE 9:5", "y replay")
 	j.arms()
 	j.types("y")
-	j.sees("watching", "100 sent; watching what they do", "lanes", "replay 100")
+	j.sees("watching", "sent; watching what they do", "lanes", "replay ")
 	j.types("w")
 	j.sees("PAUSED", "w goes on", "held")
 	j.types("w")
