@@ -122,6 +122,9 @@ func (d *Desk) stillThere(ctx context.Context, s *state) error {
 		if from.Before(planned) {
 			from = planned
 		}
+		if created := aws.ToTime(out.StreamDescriptionSummary.StreamCreationTimestamp); from.Before(created) {
+			from = created // there was nothing to trim before
+		}
 		if p.At.After(from) {
 			from = p.At
 		}
