@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,12 +90,27 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	return c
 }
 
+// What a replay reads from and sends to, as the flags name it.
+var (
+	replaySources = []string{"stream", "archive", "delivery", "file"}
+	replayTargets = []string{"queue", "stream", "topic", "function", "delivery", "file", "null"}
+)
+
+func kindOf(end string) string {
+	kind, _, _ := strings.Cut(end, ":")
+	return kind
+}
+
 func (f *replayFlags) check(c *cobra.Command) error {
 	switch {
 	case f.from == "":
 		return wrongUsage("--from is missing: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME or file:PATH")
 	case f.to == "":
 		return wrongUsage("--to is missing: queue:NAME, stream:NAME, file:PATH, or null: for a rehearsal")
+	case !strings.HasPrefix(f.from, "arn:") && !slices.Contains(replaySources, kindOf(f.from)):
+		return wrongUsage(fmt.Sprintf("--from %s: there is no source %q; it takes %s, each with a name behind a colon", f.from, kindOf(f.from), orList(replaySources)))
+	case !strings.HasPrefix(f.to, "arn:") && !slices.Contains(replayTargets, kindOf(f.to)):
+		return wrongUsage(fmt.Sprintf("--to %s: there is no target %q; it takes %s, each with a name behind a colon", f.to, kindOf(f.to), orList(replayTargets)))
 	case c.Flags().Changed("rate") && !(f.rate > 0 && f.rate <= 1e6):
 		return wrongUsage("--rate must be above 0 and at most 1000000 records a second")
 	case c.Flags().Changed("lanes") && (f.lanes < 1 || f.lanes > 256):
