@@ -89,8 +89,13 @@ func TestTerraformReadsTheExport(t *testing.T) {
 		if s.Rule == "sqs.age" && !bytes.Contains([]byte(values["alarm_description"].AsString()), []byte(set.Overrides[0].Reason)) {
 			t.Errorf("the reason is told as %q", values["alarm_description"].AsString())
 		}
-		if len(s.Math) == 0 && values["dimensions"].AsValueMap()[only(s.Query.Dimensions)].AsString() != s.Query.Dimensions[only(s.Query.Dimensions)] {
-			t.Errorf("%s: dimensions %#v", s.Name, values["dimensions"])
+		if len(s.Math) == 0 {
+			got := values["dimensions"].AsValueMap()
+			for name, want := range s.Query.Dimensions {
+				if v, ok := got[name]; !ok || v.AsString() != want || len(got) != len(s.Query.Dimensions) {
+					t.Errorf("%s: dimensions %#v, want %v", s.Name, values["dimensions"], s.Query.Dimensions)
+				}
+			}
 		}
 		if len(b.Body.Blocks) != len(s.Math) {
 			t.Errorf("%s: %d queries, want %d", s.Name, len(b.Body.Blocks), len(s.Math))
@@ -107,14 +112,6 @@ func TestTerraformReadsTheExport(t *testing.T) {
 			}
 		}
 	}
-}
-
-// only is a dimension's name.
-func only(m map[string]string) string {
-	for k := range m {
-		return k
-	}
-	return ""
 }
 
 func valuesOf(t *testing.T, b *hclsyntax.Body, allowed map[string]bool) map[string]cty.Value {
