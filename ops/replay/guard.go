@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	watchEvery = 5 * time.Second // the guards and the control file, while it runs
+	watchEvery = 5 * time.Second // the guards, while it runs
 	askTimeout = 10 * time.Second
 )
 
@@ -23,11 +23,11 @@ const (
 type canary struct {
 	o *Operation
 
-	mu     sync.Mutex
-	left   int
-	passed int64 // records let through
-	open   chan struct{}
-	asked  chan struct{} // closed when all of the canary's are let through
+	mu    sync.Mutex
+	left  int
+	inAir int // records let through, whose request has not come back
+	open  chan struct{}
+	asked chan struct{} // closed when all of the canary's are let through
 }
 
 // newCanary is nil where the plan has none, or it was passed before an interruption.
@@ -62,7 +62,7 @@ func (c *canary) pass(n int) bool {
 	c.mu.Lock()
 	if c.left >= n {
 		c.left -= n
-		c.passed += int64(n)
+		c.inAir += n
 		c.close()
 		c.mu.Unlock()
 		return true
@@ -78,6 +78,29 @@ func (c *canary) pass(n int) bool {
 	case <-c.o.stop:
 		return false
 	}
+}
+
+// landed says that a request of n records has come back, whatever its answers are: what
+// was throttled waits for the gate like the rest.
+func (c *canary) landed(n int) {
+	if c == nil {
+		return
+	}
+	select {
+	case <-c.open: // nobody waits for it any more
+		return
+	default:
+	}
+	c.mu.Lock()
+	c.inAir -= n
+	c.mu.Unlock()
+	c.o.wake()
+}
+
+func (c *canary) flying() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inAir > 0
 }
 
 // close tells the watcher that the canary is on its way. Call it under the lock.
@@ -118,7 +141,7 @@ func (o *Operation) keepWatch(ctx context.Context, over <-chan struct{}) {
 // opens the gate.
 func (o *Operation) watchCanary(ctx context.Context, over <-chan struct{}) {
 	o.mu.Lock()
-	for o.live.Sent+o.live.Parked < o.gate.passed && !o.stopping() {
+	for o.gate.flying() && !o.stopping() {
 		o.moved.Wait()
 	}
 	if o.state == ops.Running {

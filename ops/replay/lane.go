@@ -145,6 +145,7 @@ func (l *lane) work(ctx context.Context) error {
 			continue // it is stopping: take says so
 		}
 		again, throttled, lost, err := l.send(ctx, batch)
+		l.run.gate.landed(len(batch))
 		if err != nil {
 			l.back(again)
 			return err

@@ -285,8 +285,6 @@ func (o *Operation) settle(pg *page, answered int, c ops.ReplayCounts, sum uint6
 	if pg.open == 0 {
 		o.memory.Release(pg.weight)
 		o.advance(pg.part)
-	} else if o.gate != nil { // the canary waits for its answers, not for whole pages
-		o.moved.Broadcast()
 	}
 }
 
