@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -51,7 +52,7 @@ func keyTrouble(err error) bool {
 // taken, and the others need not suffer for one of them.
 func halves(answers []Answer, parcels []Parcel, send func([]Parcel) []Answer) []Answer {
 	n := len(parcels)
-	if n < 2 || answers[0].Fate != Refused || answers[0].Stop != nil {
+	if n < 2 || slices.ContainsFunc(answers, func(a Answer) bool { return a.Fate != Refused || a.Stop != nil }) {
 		return answers
 	}
 	return append(send(parcels[:n/2]), send(parcels[n/2:])...)

@@ -107,9 +107,9 @@ type target interface {
 	limits() Limits
 	// size is what the parcel counts against the limits, in bytes.
 	size(p Parcel) int
-	// send sends one request, once: it never repeats by itself. It returns one answer
-	// for each parcel, in order, also when ctx ended. It is called by several
-	// goroutines at once.
+	// send sends one request, once: it repeats nothing that may have been taken, but splits
+	// a request that was refused as a whole. It returns one answer for each parcel, in
+	// order, also when ctx ended. It is called by several goroutines at once.
 	send(ctx context.Context, parcels []Parcel) []Answer
 	// close ends it: a file is on the disk after it.
 	close() error

@@ -114,7 +114,7 @@ func (t *queueTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 				answers[i] = whole[k]
 			}
 		}
-		return t.oneByOne(ctx, parcels, answers)
+		return halves(answers, parcels, func(some []Parcel) []Answer { return t.send(ctx, some) })
 	}
 	for _, e := range out.Successful {
 		i, ok := indexOf(e.Id, len(parcels))
@@ -147,20 +147,6 @@ func (t *queueTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 
 // queueThrottles are the entry codes that ask to slow down.
 var queueThrottles = []string{"RequestThrottled", "ThrottlingException", "Throttling", "KmsThrottled", "KMS.ThrottlingException"}
-
-// oneByOne sends each record of a request alone that was refused for what one of them
-// is: the others need not suffer.
-func (t *queueTarget) oneByOne(ctx context.Context, parcels []Parcel, answers []Answer) []Answer {
-	if len(parcels) == 1 {
-		return answers
-	}
-	for i, a := range answers {
-		if a.Fate == Refused && a.Stop == nil && a.Code != "InvalidMessageContents" {
-			answers[i] = t.send(ctx, parcels[i:i+1])[0]
-		}
-	}
-	return answers
-}
 
 func (t *queueTarget) entry(i int, p Parcel) types.SendMessageBatchRequestEntry {
 	e := types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(p.Body))}

@@ -90,7 +90,7 @@ func (t *topicTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 				answers[i] = whole[k]
 			}
 		}
-		return answers
+		return halves(answers, parcels, func(some []Parcel) []Answer { return t.send(ctx, some) })
 	}
 	for _, e := range out.Successful {
 		if i, ok := indexOf(e.Id, len(parcels)); ok {
