@@ -77,13 +77,13 @@ type ReplayMap struct {
 
 // ReplayPace says how fast and in which order records go.
 type ReplayPace struct {
-	Order   string  `json:"order"`         // none, key, shard
-	Lanes   int     `json:"lanes"`         // requests in the air; a key has one lane
-	Readers int     `json:"readers"`       // parts read at once
-	Rate    float64 `json:"rate"`          // records a second, at most; 0: what the target takes
-	Memory  int64   `json:"memory_bytes"`  // of records between reading and sending
-	Canary  int     `json:"canary"`        // so many records first, then the guards are asked; 0: no canary
-	Canary2 float64 `json:"canary_wait_s"` // how long the guards watch
+	Order      string  `json:"order"`         // none, key, shard
+	Lanes      int     `json:"lanes"`         // requests in the air; a key has one lane
+	Readers    int     `json:"readers"`       // parts read at once
+	Rate       float64 `json:"rate"`          // records a second, at most; 0: what the target takes
+	Memory     int64   `json:"memory_bytes"`  // of records between reading and sending
+	Canary     int     `json:"canary"`        // so many records first, then the guards are asked; 0: no canary
+	CanaryWait float64 `json:"canary_wait_s"` // how long the guards watch
 }
 
 // ReplayGuard halts a replay when a number gets worse than it was when the plan was made.
@@ -198,7 +198,7 @@ type ReplayCounts struct {
 	Broken   int64 `json:"broken"`     // pieces of the source that are no records: see the parked file
 	Bytes    int64 `json:"bytes_read"` // of the source, as stored
 	Out      int64 `json:"bytes_sent"`
-	Calls    int64 `json:"calls"`
+	Calls    int64 `json:"calls"` // requests that send; not those that read
 }
 
 // Add adds other counts.

@@ -24,7 +24,8 @@ type ReplayDesk interface {
 	// console, ends: by pausing.
 	Start(ctx context.Context, plan ops.ReplayPlan) (Replaying, error)
 	Resume(ctx context.Context, id string) (Replaying, error)
-	// Past lists the replays of this machine, newest first.
+	// Past lists the replays of this machine, newest first. With an error it lists those
+	// that can be read.
 	Past(ctx context.Context) ([]PastReplay, error)
 	// Verify proves what a replay has sent.
 	Verify(ctx context.Context, id string) (ops.ReplayProof, error)

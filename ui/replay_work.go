@@ -255,6 +255,10 @@ func (a *App) listReplays() tea.Cmd {
 }
 
 func (msg replaysListedMsg) tell(a *App) tea.Cmd {
+	if msg.err != nil && len(msg.past) > 0 { // one that cannot be read hides no other
+		a.warn(problemText(ops.AsProblem(msg.err)))
+		msg.err = nil
+	}
 	a.replays.past.answer(msg.gen, msg.past, time.Time{}, a.now(), msg.err)
 	return nil
 }

@@ -226,7 +226,7 @@ func writeReplayPlan(w *writer, p ops.ReplayPlan) {
 		w.field("guard", fmt.Sprintf("halts when %s has more than %.0f messages (now %.0f)", g.ARN.Name(), g.Most, g.Was), text.Style{})
 	}
 	if n := p.Pace.Canary; n > 0 {
-		w.field("canary", fmt.Sprintf("%d first, watched for %.0f s", n, p.Pace.Canary2), text.Style{})
+		w.field("canary", fmt.Sprintf("%d first, watched for %.0f s", n, p.Pace.CanaryWait), text.Style{})
 	}
 	for _, f := range p.Facts {
 		w.field(f.Name, f.Value, w.l.dim)

@@ -146,10 +146,10 @@ func (o *Operation) watchCanary(ctx context.Context, over <-chan struct{}) {
 	}
 	if o.state == ops.Running {
 		o.state = ops.Watching
-		o.note = fmt.Sprintf("%d sent; watching what they do for %.0f s before the rest", o.live.Sent, o.plan.Pace.Canary2)
+		o.note = fmt.Sprintf("%d sent; watching what they do for %.0f s before the rest", o.live.Sent, o.plan.Pace.CanaryWait)
 	}
 	o.mu.Unlock()
-	until := time.NewTimer(time.Duration(o.plan.Pace.Canary2 * float64(time.Second)))
+	until := time.NewTimer(time.Duration(o.plan.Pace.CanaryWait * float64(time.Second)))
 	defer until.Stop()
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()

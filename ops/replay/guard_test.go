@@ -35,7 +35,7 @@ func TestACanaryThatIsThrottledGoesOn(t *testing.T) {
 	on(t, &tape{parts: 2, pages: 10, records: 20, keys: 5}, to)
 	d := testDesk(t)
 	plan := planOf(t, d, ops.ReplayAsk{From: "tape:x", To: "shelf:y", Canary: 30})
-	plan.Pace.Canary2 = 0.1
+	plan.Pace.CanaryWait = 0.1
 	if err := plan.Seal(); err != nil {
 		t.Fatal(err)
 	}

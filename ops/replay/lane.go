@@ -210,7 +210,7 @@ func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttle
 			again = append(again, it)
 		}
 	}
-	l.run.doubtful(lost)
+	l.run.called(lost)
 	l.mu.Lock()
 	l.sent += int64(len(taken))
 	l.mu.Unlock()

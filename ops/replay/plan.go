@@ -196,7 +196,7 @@ func (d *Desk) guardsOf(ctx context.Context, plan *ops.ReplayPlan, ask ops.Repla
 		plan.Pace.Canary = max(0, ask.Canary)
 	}
 	if plan.Pace.Canary > 0 {
-		plan.Pace.Canary2 = canarySeconds
+		plan.Pace.CanaryWait = canarySeconds
 	}
 	return nil
 }
@@ -293,7 +293,6 @@ func (d *Desk) sample(ctx context.Context, plan *ops.ReplayPlan, src source, dst
 		src = w.taste()
 	}
 	t := &tasting{plan: plan, choose: choose, mapping: mapping, target: dst}
-	var stored int64
 	for i, part := range plan.Parts {
 		err := src.read(ctx, *plan, i, "", func(p Page) error { return t.page(i, p) })
 		if errors.Is(err, errSampled) || ctx.Err() != nil {
@@ -303,7 +302,6 @@ func (d *Desk) sample(ctx context.Context, plan *ops.ReplayPlan, src source, dst
 			return nil, d.explain("read "+part.ID, err)
 		}
 		t.whole++
-		stored += part.Bytes
 	}
 	t.estimate()
 	return t.samples, nil

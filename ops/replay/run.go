@@ -70,6 +70,7 @@ type Operation struct {
 	safeSum uint64
 	live    ops.ReplayCounts // with what is open
 	repeats int64            // answers that were lost, in all runs
+	booked  int64            // … as far as the record has them; only checkpoint touches it
 	crashes int              // runs that ended without a word
 	started time.Time
 	at      time.Time // arrival of what was taken last
@@ -419,9 +420,9 @@ func (o *Operation) keepPlaces(over <-chan struct{}) {
 // flusher is a target that has to be told to put on the disk what it took.
 type flusher interface{ flush() error }
 
-// checkpoint makes what is settled durable: first the receipts (and the
-// target's file before them), then the places. A crash in between sends records again whose receipts are there,
-// which resuming sees.
+// checkpoint makes what is settled durable: first the receipts (and the target's file
+// before them), then the places. After a crash in between, reading begins before records
+// that have receipts, and leaves them out.
 func (o *Operation) checkpoint() error {
 	o.mu.Lock()
 	l := line{Word: lineAt, At: o.desk.o.Now().UTC(), Sum: sumText(o.safeSum)}
@@ -438,16 +439,18 @@ func (o *Operation) checkpoint() error {
 	if err := o.ledger.sync(); err != nil {
 		return err
 	}
-	if len(l.Places) == 0 {
+	if len(l.Places) == 0 && l.Repeats == o.booked {
 		return nil
 	}
+	o.booked = l.Repeats
 	return o.log.Append(l)
 }
 
-// doubtful counts answers that were lost.
-func (o *Operation) doubtful(n int) {
+// called counts a request that was sent, and its answers that were lost.
+func (o *Operation) called(lost int) {
 	o.mu.Lock()
-	o.repeats += int64(n)
+	o.live.Calls++
+	o.repeats += int64(lost)
 	o.mu.Unlock()
 }
 
@@ -489,7 +492,6 @@ func (o *Operation) took(items []*item, places []string) error {
 		o.settle(pg, i-from, c, sum)
 	}
 	o.mu.Lock()
-	o.live.Calls++
 	if at := items[len(items)-1].At; !at.IsZero() {
 		o.at = at
 	}

@@ -572,6 +572,9 @@ func TestAReplayIsToldToPauseAndToEnd(t *testing.T) {
 	if r.State != ops.Paused || r.Counts.Sent == 200 {
 		t.Fatalf("%+v %v", r, r.Problem)
 	}
+	if proof, err := other.Verify(t.Context(), plan.ID); err != nil || !proof.Holds() || len(proof.NotChecked) == 0 || !strings.Contains(proof.NotChecked[0], "not over (paused)") {
+		t.Errorf("what is half done is neither proven nor disproven: %+v %v", proof, err)
+	}
 	if err := other.Tell(plan.ID, false); ops.AsProblem(err) == nil {
 		t.Error("what does not run was paused")
 	}

@@ -36,8 +36,14 @@ func (d *Desk) Verify(ctx context.Context, id string) (ops.ReplayProof, error) {
 		return proof, err
 	}
 	c := proof.Counts
-	proof.Check("the counts balance", c.Read == c.Rejected+c.Matched && c.Held() == 0 || !proof.State.Over() && c.Read == c.Rejected+c.Matched,
+	proof.Check("the counts balance", c.Read == c.Rejected+c.Matched && (c.Held() == 0 || proof.State != ops.Finished && proof.State != ops.Incomplete),
 		fmt.Sprintf("%d read = %d not meant + %d meant; %d meant = %d sent + %d parked + %d held", c.Read, c.Rejected, c.Matched, c.Matched, c.Sent, c.Parked, c.Held()))
+	if proof.State != ops.Finished && proof.State != ops.Incomplete {
+		proof.NotChecked = append(proof.NotChecked, fmt.Sprintf("it is not over (%s): what was sent since its last whole page has receipts and is in no count yet, so these are not compared", proof.State))
+		proof.Sum = sumText(r.sum)
+		proof.Twice = r.again
+		return proof, d.readBack(ctx, s, r, &proof)
+	}
 	proof.Check("every part was read to its end", past.Progress.Over == past.Progress.Parts, fmt.Sprintf("%d of %d", past.Progress.Over, past.Progress.Parts))
 	proof.Check("one receipt for each record that was sent", int64(len(r.byID)) == c.Sent, fmt.Sprintf("%d receipts, %d sent", len(r.byID), c.Sent))
 	proof.Check("the receipts' hashes add up", r.sum == s.sum, fmt.Sprintf("%s by the receipts, %s by the record", sumText(r.sum), sumText(s.sum)))

@@ -61,9 +61,6 @@ func (c *consoleReplays) Past(context.Context) ([]ui.PastReplay, error) {
 	for _, x := range past {
 		out = append(out, ui.PastReplay{Plan: x.Plan, Progress: x.Progress, Running: x.Running, Last: x.Last, Receipts: x.Receipts})
 	}
-	if len(out) > 0 { // one that cannot be read hides no other
-		return out, nil
-	}
 	return out, err
 }
 

@@ -148,7 +148,7 @@ func orderText(x ops.ReplayPace) string {
 func guardText(x ops.ReplayPlan) string {
 	var parts []string
 	if x.Pace.Canary > 0 {
-		parts = append(parts, fmt.Sprintf("%d first, watched for %s", x.Pace.Canary, ops.Span(x.Pace.Canary2)))
+		parts = append(parts, fmt.Sprintf("%d first, watched for %s", x.Pace.Canary, ops.Span(x.Pace.CanaryWait)))
 	}
 	for _, g := range x.Guards {
 		parts = append(parts, fmt.Sprintf("halts when %s has more than %.0f messages (now %.0f)", g.ARN.Name(), g.Most, g.Was))
