@@ -49,6 +49,13 @@ func Judge(s ops.Snapshot, now time.Time) []Verdict {
 		v, known := topicVerdict(x, l)
 		add(v, findings(x.ARN, func(r Rule) string { return call(r.Topic, x, l) }), known)
 	}
+	for _, x := range s.APIs.Items {
+		if !x.FeedsPipeline() {
+			continue // nothing that is followed here can be lost at it
+		}
+		v, known := apiVerdict(x, l)
+		add(v, findings(x.ARN, func(r Rule) string { return call(r.API, x, l) }), known)
+	}
 	return sorted(vs)
 }
 
@@ -294,6 +301,27 @@ func topicVerdict(t ops.Topic, l look) (Verdict, ops.Reading) {
 		v.Headline = string(known.Why())
 	default:
 		v.Headline = fmt.Sprintf("%s failed/h", thousands(l.recent(failed, 60)))
+	}
+	return v, known
+}
+
+func apiVerdict(a ops.API, l look) (Verdict, ops.Reading) {
+	worst := a.Worst()
+	failed, requests := worst.Measures.Get(ops.APIFailed), worst.Measures.Get(ops.APIRequests)
+	v := Verdict{ARN: a.ARN, Kind: ops.KindAPI, Name: a.Name, Spark: failed, Threshold: ops.Know(apiShare, failed.Last.At)}
+	known := failed.Last
+	share, ok := known.Value()
+	switch {
+	case len(a.Stages) == 0:
+		return Verdict{ARN: a.ARN, Kind: ops.KindAPI, Name: a.Name, Headline: "no stage"}, ops.Missing(ops.NoData)
+	case known.Why() == ops.NoData, ok && l.now.Sub(known.At) > time.Hour:
+		v.Headline = "idle"
+	case !ok:
+		v.Headline = string(known.Why())
+	default:
+		v.Headline = fmt.Sprintf("%.1f%% failed", 100*share)
+		v.Share = ops.Know(share/apiShare, known.At)
+		v.Limit = fmt.Sprintf("of %s requests/h", thousands(l.recent(requests, 60)))
 	}
 	return v, known
 }

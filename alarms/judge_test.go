@@ -80,8 +80,35 @@ func functionOf(onStream bool, ms ...ops.Measure) ops.Snapshot {
 	return s
 }
 
+// apiOf is an API with one stage that calls a function.
+func apiOf(change func(*ops.API), ms ...ops.Measure) ops.Snapshot {
+	a := ops.API{ARN: "arn:aws:apigateway:r::/apis/a1", Name: "door", Protocol: "HTTP", Stages: []ops.Stage{{Name: "prod", Measures: ms}}, Feeds: []ops.ARN{"arn:aws:lambda:r:1:function:f"}}
+	if change != nil {
+		change(&a)
+	}
+	return ops.Snapshot{APIs: ops.Section[ops.API]{Items: []ops.API{a}}}
+}
+
+func direct(a *ops.API) { a.Direct, a.Feeds = true, []ops.ARN{"arn:aws:kinesis:r:1:stream/s"} }
+
+func idle(a *ops.API) { a.Feeds = nil }
+
+func bucketWith(change func(*ops.Bucket)) ops.Snapshot {
+	b := ops.Bucket{ARN: "arn:aws:s3:::b", Name: "b"}
+	change(&b)
+	return ops.Snapshot{Buckets: ops.Section[ops.Bucket]{Items: []ops.Bucket{b}}}
+}
+
 func topicOf(ms ...ops.Measure) ops.Snapshot {
 	return ops.Snapshot{Topics: ops.Section[ops.Topic]{Items: []ops.Topic{{ARN: "arn:aws:sns:r:1:t", Name: "t", Measures: ms}}}}
+}
+
+// subscribedQueue is a topic with a queue that a key encrypts.
+func subscribedQueue(key string) ops.Snapshot {
+	s := topicOf()
+	s.Topics.Items[0].Subscriptions = []ops.Subscription{{Protocol: "sqs", Endpoint: "arn:aws:sqs:r:1:q"}}
+	s.Queues.Items = []ops.Queue{{ARN: "arn:aws:sqs:r:1:q", Name: "q", Encryption: key}}
+	return s
 }
 
 // examples has, for every rule, one snapshot in which it fires and one in which
@@ -145,8 +172,11 @@ var examples = map[string]struct{ fires, quiet ops.Snapshot }{
 	"lambda.errors_rate":   {functionOf(false, flat(ops.Errors, 6), flat(ops.Invocations, 100)), functionOf(false, flat(ops.Errors, 4), flat(ops.Invocations, 100))},
 	"lambda.throttles":     {functionOf(false, flat(ops.FnThrottles, 1)), functionOf(false, flat(ops.FnThrottles, 0))},
 
+	"apigw.5xx":    {apiOf(nil, flat(ops.APIFailed, 0.06)), apiOf(nil, flat(ops.APIFailed, 0.05))},
+	"apigw.4xx":    {apiOf(direct, flat(ops.APIRejected, 0.06)), apiOf(nil, flat(ops.APIRejected, 0.06))},
 	"sns.lost":     {topicOf(flat(ops.NotifyLost, 1)), topicOf(flat(ops.NotifyLost, 0))},
 	"sns.failed":   {topicOf(flat(ops.NotifyFailed, 1)), topicOf(flat(ops.NotifyFailed, 0))},
+	"sns.key":      {subscribedQueue("alias/aws/sqs"), subscribedQueue("arn:aws:kms:r:1:key/k")},
 	"sns.redriven": {topicOf(flat(ops.NotifyRedrive, 1)), topicOf(flat(ops.NotifyRedrive, 0))},
 }
 

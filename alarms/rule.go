@@ -23,6 +23,7 @@ type Rule struct {
 	Dead     func(ops.Queue, look) string // dead-letter queues
 	Function func(ops.Function, look) string
 	Topic    func(ops.Topic, look) string
+	API      func(ops.API, look) string
 
 	Watch *Watch // the alarm that should exist, nil for a mere finding
 }
@@ -33,10 +34,11 @@ type look struct {
 	retention map[ops.ARN]time.Duration // of streams and queues
 	timeout   map[ops.ARN]time.Duration // of functions
 	onStream  map[ops.ARN]bool          // functions that read a stream
+	key       map[ops.ARN]string        // of queues: what encrypts them
 }
 
 func lookAt(s ops.Snapshot, now time.Time) look {
-	l := look{now, map[ops.ARN]time.Duration{}, map[ops.ARN]time.Duration{}, map[ops.ARN]bool{}}
+	l := look{now, map[ops.ARN]time.Duration{}, map[ops.ARN]time.Duration{}, map[ops.ARN]bool{}, map[ops.ARN]string{}}
 	for _, st := range s.Streams.Items {
 		l.retention[st.ARN] = st.Retention
 		for _, c := range st.Consumers {
@@ -46,7 +48,7 @@ func lookAt(s ops.Snapshot, now time.Time) look {
 		}
 	}
 	for _, q := range s.Queues.Items {
-		l.retention[q.ARN] = q.Retention
+		l.retention[q.ARN], l.key[q.ARN] = q.Retention, q.Encryption
 	}
 	for _, f := range s.Functions.Items {
 		l.timeout[f.ARN] = f.Timeout

@@ -2,6 +2,7 @@ package alarms
 
 import (
 	"fmt"
+	"strings"
 
 	"kxops/ops"
 )
@@ -32,6 +33,24 @@ var topicFailed = Rule{
 		return ""
 	},
 	Watch: &watchTopicFailed,
+}
+
+// managedKey ends the name of the key that AWS manages for SQS.
+const managedKey = "alias/aws/sqs"
+
+var topicKey = Rule{
+	ID: "sns.key", Severity: Ticket,
+	Title: "a subscribed queue has a key that SNS may not use",
+	Why:   "AWS: the policy of alias/aws/sqs cannot be changed, so it never lets SNS in; each notification is a client error and is not tried again",
+	Next:  "encrypt the queue with SSE-SQS, or with a key whose policy lets sns.amazonaws.com in",
+	Topic: func(t ops.Topic, l look) string {
+		for _, sub := range t.Subscriptions {
+			if sub.Protocol == "sqs" && strings.HasSuffix(l.key[ops.ARN(sub.Endpoint)], managedKey) {
+				return fmt.Sprintf("%s is encrypted with %s: no notification reaches it", ops.ARN(sub.Endpoint).Name(), managedKey)
+			}
+		}
+		return ""
+	},
 }
 
 var topicRedriven = Rule{

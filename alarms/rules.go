@@ -42,6 +42,7 @@ var Rules = []Rule{
 	queueStuck,
 	queueAge,
 	queueInFlight,
+	queueBacklog,
 	queueSilent,
 	queueVisibility,
 	queueNoDeadLetter,
@@ -66,7 +67,17 @@ var Rules = []Rule{
 
 	topicLost,
 	topicFailed,
+	topicKey,
 	topicRedriven,
 	topicFilterInvalid,
 	topicSilent,
+
+	apiFailed,
+	apiRejected,
+	apiSlow,
+	apiSilent,
+
+	bucketFailed,
+	bucketRejected,
+	bucketReplication,
 }

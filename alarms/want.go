@@ -32,7 +32,7 @@ const (
 
 // Want draws up every alarm that should exist. It is pure.
 func Want(s ops.Snapshot, set Settings, now time.Time) Wanted {
-	w := &drawing{facts: Facts{Snapshot: s, Now: now, Window: set.Window, look: lookAt(s, now)}, set: set}
+	w := &drawing{facts: Facts{Snapshot: s, Now: now, Window: set.Window, Baselines: set.Baselines, look: lookAt(s, now)}, set: set}
 	w.facts.Snapshot.Links = s.Links
 	if len(s.Links) == 0 {
 		w.facts.Snapshot.Links = ops.Linked(s)
@@ -56,6 +56,12 @@ func Want(s ops.Snapshot, set Settings, now time.Time) Wanted {
 	}
 	for _, x := range s.Topics.Items {
 		w.resource(x.ARN, func(r *Watch) []Draft { return drafts(r.Topic, x, w.facts) })
+	}
+	for _, x := range s.APIs.Items {
+		w.resource(x.ARN, func(r *Watch) []Draft { return drafts(r.API, x, w.facts) })
+	}
+	for _, x := range s.Buckets.Items {
+		w.resource(x.ARN, func(r *Watch) []Draft { return drafts(r.Bucket, x, w.facts) })
 	}
 	w.resource("", func(r *Watch) []Draft {
 		if r.Region == nil {
@@ -95,7 +101,7 @@ func (w *drawing) resource(arn ops.ARN, draw func(*Watch) []Draft) {
 func (w *drawing) draft(r *Rule, arn ops.ARN, d Draft) {
 	skipped := Skipped{Rule: r.ID, Resource: arn}
 	say := w.said(r, arn)
-	tier := cmp.Or(say.Tier, r.Watch.Tier)
+	tier := cmp.Or(say.Tier, d.Tier, r.Watch.Tier)
 	switch {
 	case d.Skip != "":
 		skipped.Why = d.Skip
@@ -170,7 +176,7 @@ func (o Override) why() string { return cmp.Or(o.Reason, "switched off") }
 func spec(r *Rule, arn ops.ARN, d Draft, say Override) Spec {
 	w := r.Watch
 	s := Spec{
-		Name: AlarmName(r.ID, arn, d.Part), Rule: r.ID, Resource: arn, Part: d.Part, Tier: cmp.Or(say.Tier, w.Tier), Severity: r.Severity,
+		Name: AlarmName(r.ID, arn, d.Part), Rule: r.ID, Resource: arn, Part: d.Part, Tier: cmp.Or(say.Tier, d.Tier, w.Tier), Severity: r.Severity,
 		Query: d.Query, Math: d.Math, Stat: w.Stat, Period: w.Period, M: cmp.Or(d.M, w.M), N: cmp.Or(d.N, w.N),
 		Comparison: w.Comparison, Threshold: d.Level, Unit: d.Unit, Missing: cmp.Or(d.Missing, w.Missing), OK: w.OK,
 		Formula: d.Formula, Inputs: d.Inputs, Why: r.Title, Runbook: w.Runbook, Source: w.Source,

@@ -2,6 +2,8 @@ package alarms
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 
 	"kxops/ops"
@@ -79,6 +81,36 @@ var watchQueueInFlight = Watch{
 	Source:  "AWS recommended alarms (15 of 15), slic-watch (80 %)",
 	Queue: func(q ops.Queue, _ Facts) []Draft {
 		return one(Draft{Query: queueMetric(q, "ApproximateNumberOfMessagesNotVisible"), Level: inFlightLimit, Unit: "messages", Formula: "80% of 120,000 in flight"})
+	},
+}
+
+var queueBacklog = Rule{
+	ID: "sqs.backlog", Severity: Info,
+	Title: "more messages wait than usual",
+	Why:   "AWS metric (history, 15 of 15 minutes); at least 1.5 × p99.9 of the last two weeks",
+	Next:  "is more sent than usual, or less taken?",
+	Watch: &Watch{
+		Tier: OptIn, Stat: "Average", Period: 60, M: 15, N: 15, Comparison: AtLeast, Missing: MissingIsGood,
+		Metric: "ApproximateNumberOfMessagesVisible", Formula: "1.5 × p99.9 of two weeks, at least 1", When: "asked for: the plan reads two weeks of history, once; the alarm keeps what was measured then",
+		Runbook: []string{"kxops status: is the queue draining?", "what is sent: more than usual?", "the consumer: how many, errors, throttles"},
+		Source:  "AWS recommended alarms (metric, 15 of 15, a threshold of history); 1.5 × p99.9 ours",
+		Queue: func(q ops.Queue, f Facts) []Draft {
+			b, ok := f.Baselines[q.ARN]
+			switch {
+			case !ok:
+				return unread("the queue's last two weeks")
+			case b.Unread != "":
+				return []Draft{{Unknown: "the queue's last two weeks could not be read: " + b.Unread}}
+			case b.Short != "":
+				return skip(b.Short)
+			}
+			usual := strconv.FormatFloat(b.Usual, 'f', -1, 64)
+			return one(Draft{
+				Query: queueMetric(q, "ApproximateNumberOfMessagesVisible"), Level: max(1, math.Ceil(1.5*b.Usual)), Unit: "messages",
+				Formula: fmt.Sprintf("max(1, 1.5 × %s: p99.9 of the two weeks before %s)", usual, b.Measured),
+				Inputs:  map[string]string{InputUsual: usual, InputMeasured: b.Measured},
+			})
+		},
 	},
 }
 

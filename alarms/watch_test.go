@@ -67,6 +67,12 @@ func topicWith(subs ...ops.Subscription) ops.Snapshot {
 	return s
 }
 
+func paidFor(b *ops.Bucket) { b.Filters = []string{"all"} }
+
+func replicated(b *ops.Bucket) {
+	b.Replicas = []ops.Replica{{Rule: "to-spare", To: "arn:aws:s3:::spare"}}
+}
+
 // wishes has a resource that each rule watches, with the threshold that follows from
 // its settings, and one that it does not.
 var wishes = map[string]struct {
@@ -105,6 +111,7 @@ var wishes = map[string]struct {
 	"sqs.loss":     {wish{s: queueOf(nil), level: 2 * 86400}, deadOf(nil)},
 	"sqs.stuck":    {wish{s: queueOf(nil), level: 0.9}, deadOf(nil)},
 	"sqs.inflight": {wish{s: queueOf(nil), level: 96_000}, deadOf(nil)},
+	"sqs.backlog":  {wish{s: queueOf(nil), level: 61, missing: MissingIsGood}, deadOf(nil)},
 	"sqs.silent":   {wish{s: queueOf(nil), missing: MissingIsBad}, deadOf(nil)},
 
 	"dlq.nonempty": {wish{s: deadOf(nil)}, queueOf(nil)},
@@ -125,6 +132,15 @@ var wishes = map[string]struct {
 	"lambda.near_timeout":  {wish{s: functionOf(false), level: 2700}, topicOf()},
 	"lambda.recursion":     {wish{s: functionOf(false)}, topicOf()},
 
+	"apigw.5xx":     {wish{s: apiOf(nil), level: 0.05, missing: MissingIsGood, part: "door/prod"}, apiOf(idle)},
+	"apigw.4xx":     {wish{s: apiOf(direct), level: 0.05, part: "door/prod"}, apiOf(idle)},
+	"apigw.latency": {wish{s: apiOf(nil), level: 2000, part: "door/prod"}, apiOf(idle)},
+	"apigw.silent":  {wish{s: apiOf(nil), missing: MissingIsBad, part: "door/prod"}, apiOf(idle)},
+
+	"s3.5xx":         {wish{s: bucketWith(paidFor), level: 0.05, part: "all"}, bucketWith(func(*ops.Bucket) {})},
+	"s3.4xx":         {wish{s: bucketWith(paidFor), level: 0.05, part: "all"}, bucketWith(func(*ops.Bucket) {})},
+	"s3.replication": {wish{s: bucketWith(replicated), part: "to-spare"}, bucketWith(paidFor)},
+
 	"sns.lost":           {wish{s: topicWith(ops.Subscription{Protocol: "sqs", RedriveTo: "arn:aws:sqs:r:1:dead"})}, topicWith(ops.Subscription{Protocol: "sqs"})},
 	"sns.failed":         {wish{s: topicWith(ops.Subscription{Protocol: "sqs"})}, topicOf()},
 	"sns.redriven":       {wish{s: topicWith(ops.Subscription{Protocol: "sqs", RedriveTo: "arn:aws:sqs:r:1:dead"})}, topicWith(ops.Subscription{Protocol: "sqs"})},
@@ -132,9 +148,12 @@ var wishes = map[string]struct {
 	"sns.filter_invalid": {wish{s: topicWith(ops.Subscription{Protocol: "sqs", Filter: `{"a":["b"]}`}), part: "attributes"}, topicWith(ops.Subscription{Protocol: "sqs"})},
 }
 
+// usualAtQ is what a plan would have measured at queueOf's queue.
+var usualAtQ = map[ops.ARN]Baseline{"arn:aws:sqs:r:1:q": {Usual: 40.5, Measured: "2026-11-22"}}
+
 func wantedOf(s ops.Snapshot, rule string) []Spec {
 	var out []Spec
-	for _, x := range Want(s, Settings{Tier: OptIn}, noon).Specs {
+	for _, x := range Want(s, Settings{Tier: OptIn, Baselines: usualAtQ}, noon).Specs {
 		if x.Rule == rule {
 			out = append(out, x)
 		}
@@ -335,6 +354,96 @@ func TestAChannelsMetricFollowsItsDestination(t *testing.T) {
 		got := wantedOf(consumers(streamOf(), channelTo(destination, time.Minute)), "kds.channel_failed")[0].Query
 		if got.Metric != want || got.Dimensions["ChannelName"] != "lake" || got.Dimensions["StreamName"] != "s" {
 			t.Errorf("%s: %+v", destination, got)
+		}
+	}
+}
+
+// A REST API's metrics have its name, an HTTP or WebSocket API's its id.
+func TestAnAPIsMetricsFollowItsProtocol(t *testing.T) {
+	for protocol, want := range map[string]struct {
+		metric, dimension, of string
+		slow                  float64
+	}{
+		"HTTP": {"5xx", "ApiId", "a1", 2000}, "WEBSOCKET": {"ExecutionError", "ApiId", "a1", 2000}, "REST": {"5XXError", "ApiName", "door", 2500},
+	} {
+		s := apiOf(func(a *ops.API) { a.Protocol = protocol })
+		got := wantedOf(s, "apigw.5xx")[0].Query
+		if got.Metric != want.metric || got.Dimensions[want.dimension] != want.of || got.Dimensions["Stage"] != "prod" || len(got.Dimensions) != 2 {
+			t.Errorf("%s: %+v", protocol, got)
+		}
+		if slow := wantedOf(s, "apigw.latency")[0]; slow.Threshold != want.slow || slow.LowSamples != MissingIsIgnored || slow.Stat != "p90" {
+			t.Errorf("%s: %+v", protocol, slow)
+		}
+	}
+}
+
+// What a function refuses it means to refuse; what a stream refuses is lost.
+func TestRejectedRequestsMatterWhereNoCodeIsBetween(t *testing.T) {
+	for name, c := range map[string]struct {
+		s    ops.Snapshot
+		want int
+	}{"a stream": {apiOf(direct), 1}, "a function": {apiOf(nil), 0}} {
+		n := 0
+		for _, x := range Want(c.s, Settings{Tier: Full}, noon).Specs {
+			if x.Rule == "apigw.4xx" {
+				n++
+			}
+		}
+		if n != c.want {
+			t.Errorf("%s: %d alarms, want %d", name, n, c.want)
+		}
+	}
+	byHand := Want(apiOf(nil), Settings{Overrides: []Override{{Rule: "apigw.4xx", Tier: Essential, Reason: "it never means to"}}}, noon)
+	if !slices.ContainsFunc(byHand.Specs, func(s Spec) bool { return s.Rule == "apigw.4xx" && s.Tier == Essential }) {
+		t.Error("it cannot be asked for")
+	}
+}
+
+// What could not be read is not the same as what is not there.
+func TestABucketsUnreadMetricsAreSaid(t *testing.T) {
+	w := Want(bucketWith(func(b *ops.Bucket) { b.Unread = true }), Settings{Tier: Full}, noon)
+	unknown := 0
+	for _, x := range w.Skipped {
+		if x.Unknown && strings.HasPrefix(x.Rule, "s3.") {
+			unknown++
+		}
+	}
+	if unknown != 3 || len(w.Specs) != 0 {
+		t.Errorf("%d unknown of 3, %d alarms: %+v", unknown, len(w.Specs), w.Skipped)
+	}
+}
+
+// A threshold of history is only as good as the history: each way to have none is
+// told apart, and an empty queue does not ring for ever.
+func TestABacklogsThresholdFollowsWhatIsUsual(t *testing.T) {
+	const q = ops.ARN("arn:aws:sqs:r:1:q")
+	for name, c := range map[string]struct {
+		have    map[ops.ARN]Baseline
+		level   float64 // 0: no alarm
+		why     string
+		unknown bool
+	}{
+		"usual":        {usualAtQ, 61, "", false},
+		"always empty": {map[ops.ARN]Baseline{q: {Usual: 0, Measured: "2026-11-22"}}, 1, "", false},
+		"too short":    {map[ops.ARN]Baseline{q: {Short: "its history is too short: 3d of two weeks"}}, 0, "too short", false},
+		"denied":       {map[ops.ARN]Baseline{q: {Unread: "denied"}}, 0, "denied", true},
+		"not measured": {nil, 0, "two weeks", true},
+	} {
+		w := Want(queueOf(nil), Settings{Tier: OptIn, Baselines: c.have}, noon)
+		level := 0.0
+		for _, x := range w.Specs {
+			if x.Rule == "sqs.backlog" {
+				level = x.Threshold
+			}
+		}
+		i := slices.IndexFunc(w.Skipped, func(x Skipped) bool { return x.Rule == "sqs.backlog" })
+		if level != c.level || c.why == "" && i >= 0 || c.why != "" && (i < 0 || w.Skipped[i].Unknown != c.unknown || !strings.Contains(w.Skipped[i].Why, c.why)) {
+			t.Errorf("%s: level %v, want %v; %+v", name, level, c.level, w.Skipped)
+		}
+	}
+	for _, x := range Want(queueOf(nil), Settings{Tier: Full}, noon).Skipped {
+		if x.Rule == "sqs.backlog" {
+			t.Errorf("nobody asked for it, and it is said: %+v", x)
 		}
 	}
 }

@@ -67,6 +67,8 @@ type Watch struct {
 	Dead     func(ops.Queue, Facts) []Draft // dead-letter queues
 	Function func(ops.Function, Facts) []Draft
 	Topic    func(ops.Topic, Facts) []Draft
+	API      func(ops.API, Facts) []Draft
+	Bucket   func(ops.Bucket, Facts) []Draft
 	Region   func(Facts) []Draft // one for the account and region
 }
 
@@ -77,6 +79,8 @@ type Facts struct {
 	// Window is how much time a person should have before the first loss; 0: a day,
 	// or a quarter of the retention where that is less.
 	Window time.Duration
+	// Baselines is what is usual at queues, where that was measured.
+	Baselines map[ops.ARN]Baseline
 
 	look // the lookups that the checks use too
 }
@@ -91,6 +95,7 @@ type Draft struct {
 	Formula  string  // with the values: "0.5 × retention 24h"
 	Inputs   map[string]string
 	M, N     int    // 0: the rule's
+	Tier     Tier   // "": the rule's
 	Missing  string // "": the rule's
 	NoSample bool   // a percentile of few samples keeps the state (EvaluateLowSampleCountPercentile=ignore)
 
@@ -175,7 +180,23 @@ type Settings struct {
 	Ticket    ops.ARN       // topic of alarms that can wait; "": Page's
 	Overrides []Override
 	Tags      map[ops.ARN]map[string]string // of resources, as far as read
+	Baselines map[ops.ARN]Baseline          // of queues, as far as measured
 }
+
+// Baseline is what is usual at a resource, as its history says: p99.9 of two weeks of
+// minutes. Exactly one of Measured, Short and Unread is set.
+type Baseline struct {
+	Usual    float64 // messages
+	Measured string  // the day, 2026-11-23
+	Short    string  // why there is too little history
+	Unread   string  // why it could not be read
+}
+
+// The inputs by which an alarm carries its baseline.
+const (
+	InputUsual    = "usual"
+	InputMeasured = "measured"
+)
 
 // Skipped is an alarm that a rule does not want or could not draw up.
 type Skipped struct {

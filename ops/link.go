@@ -18,6 +18,7 @@ const (
 	LinkTriggers   LinkKind = "triggers"    // queue -> function
 	LinkDeadLetter LinkKind = "dead-letter" // anything -> its dead-letter queue
 	LinkOnSuccess  LinkKind = "on-success"  // function -> destination
+	LinkForwards   LinkKind = "forwards"    // API -> function, stream or queue
 )
 
 // Link is one arrow of the map.
@@ -70,6 +71,11 @@ func Linked(s Snapshot) []Link {
 		add(q.ARN, q.RedriveTo, LinkDeadLetter)
 		for _, c := range q.Consumers {
 			add(q.ARN, c.ARN, LinkTriggers)
+		}
+	}
+	for _, a := range s.APIs.Items {
+		for _, to := range a.Feeds {
+			add(a.ARN, to, LinkForwards)
 		}
 	}
 	for _, f := range s.Functions.Items {
@@ -131,10 +137,21 @@ func Pipelines(links []Link) []Pipeline {
 	pipelines := make([]Pipeline, 0, len(parts))
 	for _, part := range parts {
 		nodes := byFlow(part)
-		pipelines = append(pipelines, Pipeline{Name: nodes[0].Name(), Nodes: nodes, Links: part})
+		pipelines = append(pipelines, Pipeline{Name: named(nodes), Nodes: nodes, Links: part})
 	}
 	sort.Slice(pipelines, func(i, j int) bool { return pipelines[i].Nodes[0] < pipelines[j].Nodes[0] })
 	return pipelines
+}
+
+// named is what a person calls a pipeline: its first source, but not an API, whose
+// ARN knows only an id.
+func named(nodes []ARN) string {
+	for _, a := range nodes {
+		if a.Kind() != KindAPI {
+			return a.Name()
+		}
+	}
+	return nodes[0].Name()
 }
 
 // byFlow is Kahn's topological order; among nodes that are equally ready the
@@ -197,7 +214,7 @@ func (n flowNode) compare(o flowNode) int {
 
 // rankOf is the usual place of a kind in a pipeline.
 func rankOf(k Kind) int {
-	kinds := [...]Kind{KindStream, KindDelivery, KindBucket, KindTopic, KindQueue, KindFunction}
+	kinds := [...]Kind{KindAPI, KindStream, KindDelivery, KindBucket, KindTopic, KindQueue, KindFunction}
 	if i := slices.Index(kinds[:], k); i >= 0 {
 		return i
 	}

@@ -212,10 +212,7 @@ func lastAbove(s Series, fallback time.Time) time.Time {
 // for longer than it buffers: the state in which Firehose publishes no freshness
 // at all. ok is false when the metrics cannot tell.
 func (d Delivery) Blocked(now time.Time) (blocked, ok bool) {
-	in := d.Measures.Get(Incoming)
-	if d.Source != "" {
-		in = d.Measures.Get(SourceRead)
-	}
+	in := d.in()
 	if _, known := in.Last.Value(); !known {
 		return false, false
 	}
@@ -225,6 +222,9 @@ func (d Delivery) Blocked(now time.Time) (blocked, ok bool) {
 	if !seen {
 		return false, false
 	}
+	if first := firstAbove(in.Hour, from); now.Add(-2*time.Minute).Sub(first) < d.BufferInterval+5*time.Minute {
+		return false, true // what has just begun to go in need not have come out
+	}
 	out := d.Measures.Get(Delivered)
 	switch out.Last.Why() {
 	case NotRead, Denied, Unsupported: // not knowing what came out is not nothing
@@ -232,6 +232,31 @@ func (d Delivery) Blocked(now time.Time) (blocked, ok bool) {
 	}
 	sumOut, _ := sumSince(out.Hour.Settled(now), from)
 	return sumIn > 0 && sumOut == 0, true
+}
+
+// in is what goes in: by PUT or out of the stream.
+func (d Delivery) in() Measure {
+	if d.Source != "" {
+		return d.Measures.Get(SourceRead)
+	}
+	return d.Measures.Get(Incoming)
+}
+
+// TakesIn reports whether records go in.
+func (d Delivery) TakesIn() bool {
+	n, known := d.in().Last.Value()
+	return known && n > 0
+}
+
+// firstAbove is when the first point over zero since a time begins, the zero time
+// without one.
+func firstAbove(s Series, from time.Time) time.Time {
+	for i, v := range s.Points {
+		if v > 0 && !s.At(i).Before(from) {
+			return s.At(i)
+		}
+	}
+	return time.Time{}
 }
 
 func sumSince(s Series, from time.Time) (sum float64, seen bool) {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -123,6 +124,16 @@ func TestAnEmptyQueueLosesNothing(t *testing.T) {
 	}
 }
 
+// since leaves only the last n points of a measure.
+func since(m Measure, n int) Measure {
+	points := slices.Clone(m.Hour.Points)
+	for i := range len(points) - n {
+		points[i] = math.NaN()
+	}
+	m.Hour.Points = points
+	return m
+}
+
 func TestBlockedDelivery(t *testing.T) {
 	silent := Measure{Metric: Delivered, Last: Missing(NoData)}
 	for _, c := range []struct {
@@ -134,6 +145,8 @@ func TestBlockedDelivery(t *testing.T) {
 		{"in and out", Delivery{BufferInterval: 5 * time.Minute, Measures: Measures{line(Incoming, 100, 0), line(Delivered, 100, 0)}}, false, true},
 		{"nothing in", Delivery{Measures: Measures{line(Incoming, 0, 0), silent}}, false, true},
 		{"from a stream", Delivery{Source: "arn:aws:kinesis:r:a:stream/x", Measures: Measures{line(SourceRead, 5, 0), silent}}, true, true},
+		{"has just begun", Delivery{BufferInterval: 5 * time.Minute, Measures: Measures{since(line(Incoming, 100, 0), 9), silent}}, false, true},
+		{"began long enough ago", Delivery{BufferInterval: 5 * time.Minute, Measures: Measures{since(line(Incoming, 100, 0), 14), silent}}, true, true},
 		{"unknown", Delivery{}, false, false},
 		{"what came out was not read", Delivery{Measures: Measures{line(Incoming, 100, 0)}}, false, false},
 		{"what came out is denied", Delivery{Measures: Measures{line(Incoming, 100, 0), {Metric: Delivered, Last: Missing(Denied)}}}, false, false},

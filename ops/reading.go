@@ -245,14 +245,18 @@ const (
 	NotifyFailed  Metric = "notify_failed"   // SNS NumberOfNotificationsFailed (Sum per minute)
 	NotifyRedrive Metric = "notify_redriven" // SNS NumberOfNotificationsRedrivenToDlq (Sum per minute)
 	NotifyLost    Metric = "notify_lost"     // SNS NumberOfNotificationsFailedToRedriveToDlq (Sum per minute)
+	APIFailed     Metric = "failed_ratio"    // API Gateway 5xx, 5XXError or ExecutionError (Avg: the share of the requests)
+	APIRejected   Metric = "rejected_ratio"  // API Gateway 4xx, 4XXError or ClientError (Avg: the share of the requests)
+	APILatency    Metric = "latency_p90_s"   // API Gateway IntegrationLatency, of REST APIs Latency (p90)
+	APIRequests   Metric = "requests"        // API Gateway Count, of WebSocket APIs MessageCount (SampleCount per minute)
 )
 
 // Unit returns the unit of the metric's values.
 func (m Metric) Unit() Unit {
 	switch m {
-	case IteratorAge, FanOutBehind, Freshness, SourceBehind, OldestAge, Duration, FnIteratorAge:
+	case IteratorAge, FanOutBehind, Freshness, SourceBehind, OldestAge, Duration, FnIteratorAge, APILatency:
 		return Seconds
-	case DeliverySucc, TransformSucc:
+	case DeliverySucc, TransformSucc, APIFailed, APIRejected:
 		return Ratio
 	case IncomingBytes:
 		return Bytes

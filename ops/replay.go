@@ -1,6 +1,9 @@
 package ops
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // ReplaySchema is the version of a saved replay plan.
 const ReplaySchema = "kxops/replay-plan/v1"
@@ -8,17 +11,20 @@ const ReplaySchema = "kxops/replay-plan/v1"
 // Places that a replay reads from or writes to and that are no resource of their own.
 const (
 	KindArchive Kind = "archive" // objects in a bucket
+	KindAthena  Kind = "athena"  // what a query of Athena selects
 	KindNull    Kind = "null"    // a rehearsal: nothing is sent
 )
 
 // ReplayEnd is where a replay reads from, or where it sends to.
 type ReplayEnd struct {
-	Kind   Kind   `json:"kind"` // stream, archive, delivery, queue, topic, function, file, null
+	Kind   Kind   `json:"kind"` // stream, archive, delivery, athena, queue, topic, function, file, null
 	ARN    ARN    `json:"arn,omitempty"`
 	URL    string `json:"url,omitempty"`    // queue
-	Bucket string `json:"bucket,omitempty"` // archive, delivery
+	Bucket string `json:"bucket,omitempty"` // archive, delivery, athena
 	Prefix string `json:"prefix,omitempty"` // archive, delivery: as it was asked for or described
+	Table  string `json:"table,omitempty"`  // athena: DATABASE.TABLE
 	Path   string `json:"path,omitempty"`   // file
+	Async  bool   `json:"async,omitempty"`  // function: what it does with an event is not awaited
 }
 
 // Name is what a person calls it.
@@ -28,6 +34,8 @@ func (e ReplayEnd) Name() string {
 		return e.Path
 	case KindArchive:
 		return e.Bucket + "/" + e.Prefix
+	case KindAthena:
+		return e.Table
 	case KindNull:
 		return "nowhere (rehearsal)"
 	}
@@ -84,14 +92,43 @@ type ReplayPace struct {
 	Memory     int64   `json:"memory_bytes"`  // of records between reading and sending
 	Canary     int     `json:"canary"`        // so many records first, then the guards are asked; 0: no canary
 	CanaryWait float64 `json:"canary_wait_s"` // how long the guards watch
+	// CanaryMost is how long the canary waits for guards whose numbers are not there yet:
+	// metrics are a minute or two behind. 0: for none.
+	CanaryMost float64 `json:"canary_most_s,omitempty"`
 }
+
+// What a guard of a replay looks at.
+const (
+	GuardDepth  = "depth"  // messages in a dead-letter queue
+	GuardErrors = "errors" // share of a function's calls that fail, 0 to 1
+	GuardLag    = "lag"    // seconds that the consumers of a queue or a stream are behind, or a function is
+)
 
 // ReplayGuard halts a replay when a number gets worse than it was when the plan was made.
 type ReplayGuard struct {
 	ARN  ARN     `json:"arn"`
-	What string  `json:"what"` // "depth" of a dead-letter queue
-	Was  float64 `json:"was"`
+	What string  `json:"what"` // depth, errors, lag
+	Was  Reading `json:"was"`  // null: not known
 	Most float64 `json:"most"` // halts above
+}
+
+// String says when it halts.
+func (g ReplayGuard) String() string {
+	name, unknown := g.ARN.Name(), string(g.Was.Why())
+	was := func(known string) string {
+		if unknown != "" {
+			return "unknown"
+		}
+		return known
+	}
+	switch v := g.Was.Or(0); g.What {
+	case GuardErrors:
+		return fmt.Sprintf("halts when more than %.3g %% of the calls of %s fail (now %s)", 100*g.Most, name, was(fmt.Sprintf("%.3g %%", 100*v)))
+	case GuardLag:
+		return fmt.Sprintf("halts when %s is more than %s behind (now %s)", name, Span(g.Most), was(Span(v)))
+	default:
+		return fmt.Sprintf("halts when %s has more than %.0f messages (now %s)", name, g.Most, was(fmt.Sprintf("%.0f", v)))
+	}
 }
 
 // ReplaySample is one record that was read for the plan, for a person to look at.
@@ -104,21 +141,70 @@ type ReplaySample struct {
 	Taken bool
 }
 
+// Ways of reading what a query selects.
+const (
+	QueryRaw  = "raw"  // the objects that its rows lie in, byte for byte
+	QueryRows = "rows" // its rows, written anew by UNLOAD
+)
+
+// ReplayQuestion is what a person asks Athena.
+type ReplayQuestion struct {
+	Workgroup string        `json:"workgroup"`               // "": primary
+	Where     string        `json:"where"`                   // a condition of Athena's SQL; values stand as ?
+	Params    []ReplayParam `json:"parameters,omitempty"`    // one for each ?, in their order
+	Mode      string        `json:"mode"`                    // raw, rows; "": raw
+	Whole     bool          `json:"whole_objects,omitempty"` // raw: everything in the objects is meant
+	Body      string        `json:"body_column,omitempty"`   // rows: the column that is the event; "": the row
+	Results   string        `json:"results,omitempty"`       // s3://BUCKET/PREFIX for what Athena writes; "": the workgroup's
+}
+
+// ReplayParam is a value that is bound to a query.
+type ReplayParam struct {
+	Value  string `json:"value"`
+	Number bool   `json:"number,omitempty"` // else a text
+}
+
+// ReplayQuery is a question with what Athena made of it.
+type ReplayQuery struct {
+	ReplayQuestion
+	SQL      string  `json:"sql"`
+	Limit    int64   `json:"scan_limit_bytes,omitempty"` // the workgroup stops a query that scans more; 0: it does not
+	ID       string  `json:"query_id,omitempty"`
+	Scanned  int64   `json:"scanned_bytes"`
+	USD      float64 `json:"usd"` // list price of what was scanned
+	Seconds  float64 `json:"took_s"`
+	Rows     int64   `json:"rows,omitempty"`        // raw: that the query meant
+	Result   string  `json:"result,omitempty"`      // s3:// of Athena's own result, which stays
+	Unloaded string  `json:"unloaded_to,omitempty"` // rows: s3:// of the folder that stays
+}
+
+// MostUSD is what the query can cost at most, in USD. It reports false where the
+// workgroup has no limit.
+func (q ReplayQuery) MostUSD() (float64, bool) { return QueryPrice(q.Limit), q.Limit > 0 }
+
 // ReplayAsk is what a person wants replayed; a desk makes a plan of it.
 type ReplayAsk struct {
-	From    string // stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, file:PATH
+	From    string // stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH
 	To      string // stream:NAME, queue:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:
 	Select  ReplaySelect
 	Map     ReplayMap
 	Order   string // "": the plan's choice
 	Lanes   int    // 0: the plan's choice
 	Rate    float64
-	Canary  int // so many first; 0: the plan's choice, negative: none
-	Grow    int // so many messages may its dead-letter queue grow by, 0: the plan's choice
+	Canary  int     // so many first; 0: the plan's choice, negative: none
+	Grow    int     // so many messages may its dead-letter queue grow by, 0: the plan's choice
+	Async   bool    // a function's answer is not awaited
+	Errors  float64 // so much more of a function's calls may fail (0.05: 5 %), 0: the plan's choice
+	Lag     float64 // so much further may consumers fall behind, in seconds, 0: the plan's choice
 	Again   bool
 	Reason  string
 	Links   []Link // what is known of what is behind the target, for its blast radius
 	Protect bool   // the account is protected: its name has to be typed
+
+	Question ReplayQuestion // from athena
+	// Agree is asked before a query is started, which costs; its error ends the planning.
+	// nil: nobody is asked.
+	Agree func(ReplayQuery) error
 }
 
 // ReplayEstimate is what the plan expects. Unknown numbers are missing.
@@ -146,6 +232,7 @@ type ReplayPlan struct {
 	Expires time.Time `json:"expires"` // not begun after
 
 	From   ReplayEnd     `json:"from"`
+	Query  *ReplayQuery  `json:"query,omitempty"` // from athena: what chose the parts
 	Parts  []ReplayPart  `json:"parts"`
 	Select ReplaySelect  `json:"select"`
 	To     ReplayEnd     `json:"to"`
@@ -158,15 +245,76 @@ type ReplayPlan struct {
 	// it differs.
 	Seen map[string]string `json:"seen,omitempty"`
 
-	Facts      []Fact         `json:"facts,omitempty"`
-	Warnings   []string       `json:"warnings,omitempty"`
-	CannotUndo []string       `json:"cannot_undo,omitempty"`
-	Blockers   []string       `json:"blockers,omitempty"`
-	Estimate   ReplayEstimate `json:"estimate"`
-	Risk       Risk           `json:"risk"`
-	Confirm    string         `json:"confirm,omitempty"`
+	Facts      []Fact   `json:"facts,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
+	CannotUndo []string `json:"cannot_undo,omitempty"`
+	Blockers   []string `json:"blockers,omitempty"`
+	// Archived is what has to be brought back before it can be read, when the plan was
+	// made. Such a plan waits: see Waits.
+	Archived []ReplayCold   `json:"archived,omitempty"`
+	Estimate ReplayEstimate `json:"estimate"`
+	Risk     Risk           `json:"risk"`
+	Confirm  string         `json:"confirm,omitempty"`
 
 	Hash string `json:"sha256"` // of everything above
+}
+
+// ReplayCold is objects of one storage class that has to be restored.
+type ReplayCold struct {
+	Class   string `json:"storage_class"`
+	Objects int    `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// Waits reports a plan that only archived objects stand against: it is saved, its
+// objects are asked back, and it is applied when they are there.
+func (p ReplayPlan) Waits() bool { return len(p.Archived) > 0 && len(p.Blockers) == 1 }
+
+// ReplayThaw is where the objects of a plan stand now, as S3 says.
+type ReplayThaw struct {
+	Objects int          `json:"objects"` // of the plan
+	Cold    []ReplayCold `json:"cold"`    // archived, and nobody has asked for them
+	Coming  []ReplayCold `json:"coming"`  // asked for and on their way
+	Back    []ReplayCold `json:"back"`    // archived, with a copy to read
+	// Until is when the first of the copies ends; zero: there is none.
+	Until time.Time `json:"until,omitzero"`
+	// Asked, Tier and Days are how they were asked for from this machine; zero: they were not.
+	Asked time.Time `json:"asked,omitzero"`
+	Tier  ThawTier  `json:"tier,omitempty"`
+	Days  int       `json:"days,omitempty"`
+	// Changed are objects that are gone or not what they were when the plan was made.
+	Changed []string `json:"changed"`
+}
+
+// Ready reports that everything can be read.
+func (t ReplayThaw) Ready() bool { return len(t.Cold)+len(t.Coming)+len(t.Changed) == 0 }
+
+// Expected is when the last of what is on its way should be there, by what is typical
+// of the tier; zero: not known here.
+func (t ReplayThaw) Expected() time.Time {
+	var at time.Time
+	for _, c := range t.Coming {
+		if _, most, ok := ColdOffered(ColdKey{c.Class, t.Tier}); ok && !t.Asked.IsZero() && t.Asked.Add(most).After(at) {
+			at = t.Asked.Add(most)
+		}
+	}
+	return at
+}
+
+// ReplayThawed is what asking for archived objects has come to.
+type ReplayThawed struct {
+	Asked   int        `json:"asked"`   // S3 has taken the request
+	Already int        `json:"already"` // others had asked
+	USD     float64    `json:"usd"`     // of what was asked, with the copies for so many days
+	Now     ReplayThaw `json:"now"`
+}
+
+// ColdSum is how many objects and bytes there are in all classes.
+func ColdSum(of []ReplayCold) (objects int, bytes int64) {
+	for _, c := range of {
+		objects, bytes = objects+c.Objects, bytes+c.Bytes
+	}
+	return objects, bytes
 }
 
 // Seal sets the hash.

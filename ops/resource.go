@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -15,6 +16,7 @@ const (
 	KindTopic    Kind = "topic"
 	KindFunction Kind = "function"
 	KindBucket   Kind = "bucket"
+	KindAPI      Kind = "api"
 )
 
 // ARN identifies a resource. All ids of the domain are ARNs.
@@ -85,6 +87,8 @@ func (a ARN) Kind() Kind {
 		return KindFunction
 	case "s3":
 		return KindBucket
+	case "apigateway":
+		return KindAPI
 	}
 	return ""
 }
@@ -280,6 +284,18 @@ type Bucket struct {
 	ARN           ARN
 	Name          string
 	Notifications []Notification
+	// Filters are the ids of its request-metrics filters: somebody pays for those.
+	Filters []string
+	// Replicas are its replication rules whose metrics are on.
+	Replicas []Replica
+	// Unread: the filters and the replication could not be read.
+	Unread bool
+}
+
+// Replica is one replication rule of a bucket.
+type Replica struct {
+	Rule string
+	To   ARN // the bucket
 }
 
 // Notification is one event notification of a bucket.
@@ -288,6 +304,81 @@ type Notification struct {
 	Prefix string
 	Suffix string
 	Target ARN
+}
+
+// API is an API of API Gateway: a front door of pipelines.
+type API struct {
+	// ARN ends in the API's id. Of a REST API, which is known by its metrics only, it
+	// ends in the name: see RESTAPI.
+	ARN      ARN
+	Name     string
+	Protocol string // HTTP, WEBSOCKET or REST
+	Stages   []Stage
+	// Feeds are the functions, streams and queues that its integrations name.
+	Feeds []ARN
+	// Unnamed counts the integrations with functions, streams and queues whose name
+	// cannot be told: a stage variable or a mapping of the request decides.
+	Unnamed int
+	// Direct: an integration puts into a stream or a queue without any code between,
+	// so a request that is refused is an event that is lost.
+	Direct  bool
+	Created time.Time
+}
+
+// Stage is one stage of an API.
+type Stage struct {
+	Name     string
+	Measures Measures
+}
+
+// FeedsPipeline reports whether requests become events: whether an integration
+// leads to a function, a stream or a queue.
+func (a API) FeedsPipeline() bool { return len(a.Feeds) > 0 || a.Unnamed > 0 }
+
+// RESTAPI is what stands for a REST API: its metrics have its name and not its id.
+// Two REST APIs of one name are one here, as they are in CloudWatch.
+func RESTAPI(partition, region, name string) ARN {
+	return ARN("arn:" + partition + ":apigateway:" + region + "::" + restAPIs + url.PathEscape(name))
+}
+
+const restAPIs = "/restapis/"
+
+// ByMetrics reports whether an ARN stands for a REST API: nothing but its metrics
+// can be read.
+func (a ARN) ByMetrics() bool { return a.Kind() == KindAPI && strings.Contains(string(a), restAPIs) }
+
+// StageARN names a stage, which is what has metrics.
+func (a API) StageARN(stage string) ARN { return a.ARN + ARN("/stages/"+stage) }
+
+// Worst is the stage with the largest share of failed requests, the first by name
+// where none fails, and an empty one where there is none.
+func (a API) Worst() Stage {
+	var worst Stage
+	for i, s := range a.Stages {
+		if i == 0 || s.Measures.Last(APIFailed).Or(0) > worst.Measures.Last(APIFailed).Or(0) {
+			worst = s
+		}
+	}
+	return worst
+}
+
+// APIMetrics are the names of an API's metrics and what they are told apart by,
+// beside the Stage. Source: the developer guides of REST, HTTP and WebSocket APIs,
+// working with metrics.
+type APIMetrics struct {
+	Failed, Rejected, Latency, Count string
+	Dimension, Of                    string
+}
+
+// Metrics returns the names for the API's protocol.
+func (a API) Metrics() APIMetrics {
+	switch a.Protocol {
+	case "REST":
+		return APIMetrics{"5XXError", "4XXError", "Latency", "Count", "ApiName", a.Name}
+	case "WEBSOCKET":
+		return APIMetrics{"ExecutionError", "ClientError", "IntegrationLatency", "MessageCount", "ApiId", a.ARN.Name()}
+	}
+	return APIMetrics{"5xx", "4xx", "IntegrationLatency", "Count", "ApiId", a.ARN.Name()}
 }
 
 // Alarm is a CloudWatch alarm as DescribeAlarms shows it.

@@ -26,6 +26,7 @@ type Snapshot struct {
 	Topics     Section[Topic]
 	Functions  Section[Function]
 	Buckets    Section[Bucket]
+	APIs       Section[API]
 	Alarms     Section[Alarm]
 
 	// Concurrency is how many functions may run at once in this account and region.
@@ -70,6 +71,7 @@ func (s Snapshot) Sections() []SectionState {
 		state("topics", s.Topics),
 		state("functions", s.Functions),
 		state("buckets", s.Buckets),
+		state("apis", s.APIs),
 		state("alarms", s.Alarms),
 		{Name: "metrics", At: s.MetricsAt, Problem: s.MetricsProblem},
 	}

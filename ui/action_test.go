@@ -72,7 +72,7 @@ func TestEveryScreenIsComplete(t *testing.T) {
 			names[n] = s.id
 		}
 	}
-	for _, k := range []ops.Kind{ops.KindStream, ops.KindDelivery, ops.KindQueue, ops.KindFunction, ops.KindTopic, ops.KindBucket} {
+	for _, k := range []ops.Kind{ops.KindStream, ops.KindDelivery, ops.KindQueue, ops.KindFunction, ops.KindTopic, ops.KindBucket, ops.KindAPI} {
 		if detailOf(k) == nil {
 			t.Errorf("a %s has no page", k)
 		}

@@ -28,6 +28,11 @@ func ConsoleURL(a ops.ARN) string {
 		return fmt.Sprintf("https://%s/lambda/home?region=%s#/functions/%s", host, region, name)
 	case ops.KindBucket:
 		return fmt.Sprintf("https://%s/s3/buckets/%s", consoleHost(a, ""), name)
+	case ops.KindAPI:
+		if a.ByMetrics() { // its id is not known
+			return fmt.Sprintf("https://%s/apigateway/main/apis?region=%s", host, region)
+		}
+		return fmt.Sprintf("https://%s/apigateway/main/api-detail?api=%s&region=%s", host, name, region)
 	}
 	return ""
 }
@@ -95,6 +100,14 @@ func CLILines(a ops.ARN, profile string) []string {
 		add("logs tail %s --since 1h", quote("/aws/lambda/"+a.Name()))
 	case ops.KindBucket:
 		add("s3api get-bucket-notification-configuration --bucket %s", name)
+	case ops.KindAPI:
+		if a.ByMetrics() {
+			add("apigateway get-rest-apis")
+			break
+		}
+		add("apigatewayv2 get-stages --api-id %s", name)
+		add("apigatewayv2 get-routes --api-id %s", name)
+		add("apigatewayv2 get-integrations --api-id %s", name)
 	}
 	return lines
 }

@@ -28,6 +28,8 @@ func shortKind(k ops.Kind, deadLetter bool) string {
 		return "fn"
 	case ops.KindBucket:
 		return "s3"
+	case ops.KindAPI:
+		return "api"
 	}
 	return "?"
 }

@@ -194,7 +194,7 @@ func (a *App) unknownCommand(line, name string) tea.Cmd {
 // resourceNamed finds a resource by name or ARN; kind "" means any.
 func (a *App) resourceNamed(name string, kind ops.Kind) ops.ARN {
 	for _, r := range a.pic.resources() {
-		if (kind == "" || r.Kind() == kind) && (string(r) == name || r.Name() == name) {
+		if (kind == "" || r.Kind() == kind) && (string(r) == name || r.Name() == name || a.pic.called(r) == name) {
 			return r
 		}
 	}
@@ -205,7 +205,7 @@ func (a *App) namesOf(kind ops.Kind) []string {
 	var names []string
 	for _, r := range a.pic.resources() {
 		if r.Kind() == kind {
-			names = append(names, r.Name())
+			names = append(names, a.pic.called(r))
 		}
 	}
 	return names

@@ -24,6 +24,7 @@ type picture struct {
 	functions  map[ops.ARN]*ops.Function
 	topics     map[ops.ARN]*ops.Topic
 	buckets    map[ops.ARN]*ops.Bucket
+	apis       map[ops.ARN]*ops.API
 	fanOut     map[ops.ARN]*ops.Consumer // registered stream consumers: arrows lead to them, they have no page
 
 	pages, tickets, findings int
@@ -48,6 +49,7 @@ func newPicture(s ops.Snapshot, judge judge, now time.Time) *picture {
 		functions:  index(s.Functions.Items, func(x *ops.Function) ops.ARN { return x.ARN }),
 		topics:     index(s.Topics.Items, func(x *ops.Topic) ops.ARN { return x.ARN }),
 		buckets:    index(s.Buckets.Items, func(x *ops.Bucket) ops.ARN { return x.ARN }),
+		apis:       index(s.APIs.Items, func(x *ops.API) ops.ARN { return x.ARN }),
 	}
 	p.fanOut = map[ops.ARN]*ops.Consumer{}
 	for i := range s.Streams.Items {
@@ -107,6 +109,8 @@ func (p *picture) found(a ops.ARN) bool {
 		return p.topics[a] != nil
 	case ops.KindBucket:
 		return p.buckets[a] != nil
+	case ops.KindAPI:
+		return p.apis[a] != nil
 	}
 	return false
 }
@@ -142,7 +146,27 @@ func (p *picture) resources() []ops.ARN {
 	for i := range p.snap.Buckets.Items {
 		all = append(all, p.snap.Buckets.Items[i].ARN)
 	}
+	for i := range p.snap.APIs.Items {
+		all = append(all, p.snap.APIs.Items[i].ARN)
+	}
 	return all
+}
+
+// called is what a person calls a resource: its name, which of an API stands not in
+// the ARN.
+func (p *picture) called(a ops.ARN) string {
+	if x := p.apis[a]; x != nil {
+		return x.Name
+	}
+	return a.Name()
+}
+
+// alias is the name of what is shown by its id, with a space after it.
+func (p *picture) alias(a ops.ARN) string {
+	if name := p.called(a); name != a.Name() {
+		return name + " "
+	}
+	return ""
 }
 
 // age returns how old the picture is: the time since AWS last confirmed it.
@@ -185,6 +209,7 @@ func keepLast(s, before ops.Snapshot) ops.Snapshot {
 	s.Topics = keep(s.Topics, before.Topics)
 	s.Functions = keep(s.Functions, before.Functions)
 	s.Buckets = keep(s.Buckets, before.Buckets)
+	s.APIs = keep(s.APIs, before.APIs)
 	s.Alarms = keep(s.Alarms, before.Alarms)
 	return s
 }

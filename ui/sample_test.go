@@ -21,6 +21,8 @@ func arn(service, name string) ops.ARN {
 	switch service {
 	case "s3":
 		return ops.ARN("arn:aws:s3:::" + name)
+	case "apigateway": // no account in it
+		return ops.ARN("arn:aws:apigateway:eu-west-1::/apis/" + name)
 	case "kinesis":
 		name = "stream/" + name
 	case "firehose":
@@ -89,6 +91,8 @@ func sampleSnapshot() ops.Snapshot {
 		{ARN: worker, Name: "order-worker", Runtime: "python3.13", State: "Active", Timeout: 30 * time.Second, MemoryMB: 512, MaxRetries: 1},
 	}
 	s.Buckets.Items = []ops.Bucket{{ARN: lake, Name: "click-lake", Notifications: []ops.Notification{{Events: []string{"s3:ObjectCreated:*"}, Prefix: "clicks/", Target: events}}}}
+	s.APIs.Items = []ops.API{{ARN: arn("apigateway", "a1b2c3d4e5"), Name: "order-door", Protocol: "HTTP", Direct: true, Feeds: []ops.ARN{orders},
+		Stages: []ops.Stage{{Name: "$default", Measures: ops.Measures{measure(ops.APIFailed, 0.001, 0.002), measure(ops.APIRejected, 0.02, 0.01), measure(ops.APIRequests, 40, 60)}}}}}
 	s.Alarms.Items = []ops.Alarm{
 		{ARN: "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:clicks-lag", Name: "clicks-lag", State: "ALARM", Since: sampleNow.Add(-42 * time.Minute), MetricName: "GetRecords.IteratorAgeMilliseconds",
 			Threshold: ops.Know(3600000, at), Comparison: "GreaterThanThreshold", Period: time.Minute, Evaluation: "15/15", Actions: 1, Enabled: true, Resource: clicks},
@@ -101,7 +105,7 @@ func sampleSnapshot() ops.Snapshot {
 // confirm marks every section as read at a time.
 func confirm(s ops.Snapshot, at time.Time) ops.Snapshot {
 	s.Streams.At, s.Deliveries.At, s.Queues.At, s.Topics.At = at, at, at, at
-	s.Functions.At, s.Buckets.At, s.Alarms.At = at, at, at
+	s.Functions.At, s.Buckets.At, s.APIs.At, s.Alarms.At = at, at, at, at
 	s.Links = ops.Linked(s)
 	return s
 }

@@ -42,7 +42,7 @@ type coverTab struct {
 
 // kindTabs are the kinds by the prefix of their rules, in the order of the flow.
 var kindTabs = []struct{ prefix, title string }{
-	{"kds", "streams"}, {"fh", "deliveries"}, {"sqs", "queues"}, {"dlq", "dlqs"}, {"lambda", "functions"}, {"sns", "topics"}, {"account", "account"},
+	{"kds", "streams"}, {"fh", "deliveries"}, {"sqs", "queues"}, {"dlq", "dlqs"}, {"lambda", "functions"}, {"sns", "topics"}, {"apigw", "apis"}, {"s3", "buckets"}, {"account", "account"},
 }
 
 var coverColumns = []table.Column{
@@ -191,6 +191,10 @@ func coverKind(r ops.ARN, p *picture) string {
 		return "lambda"
 	case ops.KindTopic:
 		return "sns"
+	case ops.KindAPI:
+		return "apigw"
+	case ops.KindBucket:
+		return "s3"
 	}
 	return "account"
 }
@@ -530,10 +534,13 @@ func (s coverRows) words(i, col int) string {
 			return "the account"
 		}
 		kind := coverKind(r.Resource, s.a.pic)
-		if kind == "lambda" {
+		switch kind {
+		case "lambda":
 			kind = "fn"
+		case "apigw":
+			kind = "api"
 		}
-		return fmt.Sprintf("%-3s %s", kind, r.Resource.Name())
+		return fmt.Sprintf("%-3s %s", kind, s.a.pic.called(r.Resource))
 	case coverMissing:
 		if r.Missing == 0 {
 			return "-"

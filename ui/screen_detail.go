@@ -26,7 +26,12 @@ func openDetail(_ *App, target ops.ARN) screen {
 	return &detail{document: newDocument(), arn: target, kind: string(target.Kind())}
 }
 
-func (s *detail) Title() string { return s.kind + " " + s.arn.Name() }
+func (s *detail) Title() string {
+	if s.pic == nil {
+		return s.kind + " " + s.arn.Name()
+	}
+	return s.kind + " " + s.pic.called(s.arn)
+}
 
 func (s *detail) Load(p *picture) {
 	s.pic = p
@@ -82,6 +87,8 @@ func (s *detail) write(w *writer) {
 		writeTopic(w, p.topics[s.arn])
 	case ops.KindBucket:
 		writeBucket(w, p.buckets[s.arn])
+	case ops.KindAPI:
+		writeAPI(w, p.apis[s.arn])
 	}
 	writeLinks(w, p, s.arn)
 	if v != nil {
@@ -118,6 +125,8 @@ func (p *picture) measures(a ops.ARN) ops.Measures {
 		return p.functions[a].Measures
 	case ops.KindTopic:
 		return p.topics[a].Measures
+	case ops.KindAPI:
+		return p.apis[a].Worst().Measures
 	}
 	return nil
 }
@@ -249,10 +258,10 @@ func writeLinks(w *writer, p *picture, a ops.ARN) {
 	}
 	w.head("linked (tab chooses, enter opens)")
 	for _, l := range p.linksTo[a] {
-		w.link("from", l.From, "  "+string(l.Kind))
+		w.link("from", l.From, "  "+p.alias(l.From)+string(l.Kind))
 	}
 	for _, l := range p.linksFrom[a] {
-		w.link("to", l.To, "  "+string(l.Kind))
+		w.link("to", l.To, "  "+p.alias(l.To)+string(l.Kind))
 	}
 }
 

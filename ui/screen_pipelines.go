@@ -177,7 +177,7 @@ func (s *pipelines) name(n *mapNode) string {
 	if reader := s.pic.fanOut[n.arn]; reader != nil {
 		return reader.Name
 	}
-	return n.arn.Name()
+	return s.pic.called(n.arn)
 }
 
 // state is the word for a node: the verdict's, else whether it was seen at all.

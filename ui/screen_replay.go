@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -210,12 +211,19 @@ func writeReplayPlan(w *writer, p ops.ReplayPlan) {
 	for _, b := range p.Blockers {
 		w.field("BLOCKED", b, w.l.page)
 	}
+	if p.Waits() { // for hours: longer than a console is open, so the command line has it
+		w.field("then", planReplayLine(p), text.Style{})
+		w.field("", restoreReplayLine, text.Style{})
+	}
 	e := p.Estimate
 	about := "about "
 	if n, ok := e.Records.Value(); ok && int(n) == e.Sampled {
 		about = ""
 	}
 	w.field("sends", fmt.Sprintf("%s%s of %s records, from %s; %s", about, reading(e.Matched, ops.Count), reading(e.Records, ops.Count), plural(len(p.Parts), replayPart(p.From.Kind)), money(e.USD)), w.l.strong)
+	if q := p.Query; q != nil {
+		w.field("query", q.SQL, w.l.dim)
+	}
 	for _, x := range p.Warnings {
 		w.field("warning", x, w.l.ticket)
 	}
@@ -223,21 +231,69 @@ func writeReplayPlan(w *writer, p ops.ReplayPlan) {
 		w.field("cannot be undone", x, text.Style{})
 	}
 	for _, g := range p.Guards {
-		w.field("guard", fmt.Sprintf("halts when %s has more than %.0f messages (now %.0f)", g.ARN.Name(), g.Most, g.Was), text.Style{})
+		w.field("guard", g.String(), text.Style{})
 	}
 	if n := p.Pace.Canary; n > 0 {
-		w.field("canary", fmt.Sprintf("%d first, watched for %.0f s", n, p.Pace.CanaryWait), text.Style{})
+		words := fmt.Sprintf("%d first, watched for %.0f s", n, p.Pace.CanaryWait)
+		if p.Pace.CanaryMost > 0 {
+			words += ", and until there are numbers, " + ops.Span(p.Pace.CanaryMost) + " at most"
+		}
+		w.field("canary", words, text.Style{})
 	}
 	for _, f := range p.Facts {
 		w.field(f.Name, f.Value, w.l.dim)
 	}
 }
 
+// waitingPlan is the file that the lines below save a waiting plan in.
+const waitingPlan = "waiting.plan"
+
+const restoreReplayLine = "kxops --access change replay restore " + waitingPlan
+
+// planReplayLine is the command that makes and saves the same plan.
+func planReplayLine(p ops.ReplayPlan) string {
+	line := "kxops replay plan --from " + quote(endText(p.From)) + " --to " + quote(endText(p.To))
+	flag := func(name, value string) {
+		if value != "" {
+			line += " --" + name + " " + quote(value)
+		}
+	}
+	instant := func(name string, t time.Time) {
+		if !t.IsZero() {
+			flag(name, t.UTC().Format(time.RFC3339))
+		}
+	}
+	instant("since", p.Select.Since)
+	instant("until", p.Select.Until)
+	flag("filter", p.Select.Filter)
+	flag("contains", p.Select.Contains)
+	flag("map-key", p.Map.Key)
+	flag("order", p.Pace.Order)
+	if p.Pace.Rate > 0 {
+		flag("rate", strconv.FormatFloat(p.Pace.Rate, 'g', -1, 64))
+	}
+	flag("plan-out", waitingPlan)
+	return line
+}
+
+// endText is an end as --from and --to take it.
+func endText(e ops.ReplayEnd) string {
+	switch e.Kind {
+	case ops.KindArchive:
+		return "archive:" + e.Bucket + "/" + e.Prefix
+	case ops.KindFile:
+		return "file:" + e.Path
+	case ops.KindNull:
+		return "null:"
+	}
+	return string(e.Kind) + ":" + e.ARN.Name()
+}
+
 func replayPart(k ops.Kind) string {
 	switch k {
 	case ops.KindStream:
 		return "shard"
-	case ops.KindArchive, ops.KindDelivery:
+	case ops.KindArchive, ops.KindDelivery, ops.KindAthena:
 		return "object"
 	}
 	return "file"

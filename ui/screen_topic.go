@@ -30,4 +30,10 @@ func writeBucket(w *writer, b *ops.Bucket) {
 			w.field("  for", n.Prefix+"*"+n.Suffix, w.l.dim)
 		}
 	}
+	if len(b.Filters) > 0 {
+		w.field("request metrics", strings.Join(b.Filters, ", "), text.Style{})
+	}
+	for _, r := range b.Replicas {
+		w.field("replicates to", r.To.Name()+" by rule "+r.Rule, text.Style{})
+	}
 }

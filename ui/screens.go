@@ -35,6 +35,7 @@ func init() {
 		{id: "function", aliases: []string{"functions", "fn", "lambda"}, kind: ops.KindFunction, help: "one Lambda function", open: openDetail},
 		{id: "topic", aliases: []string{"topics", "sns"}, kind: ops.KindTopic, help: "one SNS topic", open: openDetail},
 		{id: "bucket", aliases: []string{"buckets", "s3"}, kind: ops.KindBucket, help: "one S3 bucket", open: openDetail},
+		{id: "api", aliases: []string{"apis", "gateway", "apigw"}, kind: ops.KindAPI, help: "one API of API Gateway", open: openDetail},
 		{id: "dlq", aliases: []string{"dead", "dlqs"}, help: "all dead-letter queues: depth, first loss, what is done with them", open: openDead},
 		{id: "triage", aliases: []string{"peek", "letters"}, help: "the letters of one dead-letter queue: why they are there, which to send back",
 			values: deadNames, one: func(a *App, queue ops.ARN) tea.Cmd { return a.triageOf(queue) }, open: openTriage},

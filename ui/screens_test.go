@@ -10,7 +10,7 @@ var sizes = []struct{ w, h int }{{120, 40}, {80, 24}, {60, 16}}
 // visits opens every screen of THE list in the way a person would.
 var visits = map[string]string{
 	"overview": "overview", "pipelines": "pipelines", "stream": "stream clicks", "delivery": "delivery clicks-to-s3",
-	"queue": "queue orders-failed", "function": "function clicks-enricher", "topic": "topic lake-events", "bucket": "bucket click-lake",
+	"queue": "queue orders-failed", "function": "function clicks-enricher", "topic": "topic lake-events", "bucket": "bucket click-lake", "api": "api order-door",
 	"dlq": "dlq", "triage": "triage orders-failed", "operations": "operations",
 	"alarms": "alarms", "coverage": "coverage", "plan": "plan", "doctor": "doctor", "replay": "replay", "replaying": "replaying", "replays": "replays", "journal": "journal", "info": "info", "spend": "spend", "help": "help",
 }

@@ -47,6 +47,7 @@ func account() ops.Snapshot {
 		{ARN: "arn:aws:sqs:eu-west-1:1:orders-dlq", Name: "orders-dlq", Retention: 14 * 24 * time.Hour, DeadLetterOf: []ops.DeadLetterSource{{Via: ops.ViaRedrivePolicy, Retention: 96 * time.Hour}}}}
 	s.Functions.Items = []ops.Function{{ARN: fn, Name: "worker", Timeout: 30 * time.Second, DeadLetter: "arn:aws:sqs:eu-west-1:1:orders-dlq", OnFailure: "arn:aws:sqs:eu-west-1:1:orders-dlq"}}
 	s.Topics.Items = []ops.Topic{{ARN: "arn:aws:sns:eu-west-1:1:t", Name: "t", Subscriptions: []ops.Subscription{{Protocol: "sqs", Filter: "{}", RedriveTo: "arn:aws:sqs:eu-west-1:1:orders-dlq"}}}}
+	s.APIs.Items = []ops.API{{ARN: "arn:aws:apigateway:eu-west-1::/apis/a1b2c3", Name: "orders", Protocol: "HTTP", Direct: true, Stages: []ops.Stage{{Name: "$default"}}, Feeds: []ops.ARN{fn}}}
 	return s
 }
 

@@ -62,6 +62,7 @@ func (d *Desk) Coverage(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (al
 	if err != nil {
 		return alarms.Coverage{}, err
 	}
+	c = d.measured(ctx, s, ask, existing, c)
 	p := alarms.Plan{Partial: c.unread}
 	out := newDraft(s, ask, existing, &p).coverage(c)
 	mutes, err := d.Mutes(ctx)

@@ -588,9 +588,10 @@ func goneIn(s ops.Snapshot) (gone func(series) string, sections []string) {
 	note("QueueName", "queues", states["queues"], namesIn(s.Queues.Items, func(x ops.Queue) string { return x.Name }))
 	note("TopicName", "topics", states["topics"], namesIn(s.Topics.Items, func(x ops.Topic) string { return x.Name }))
 	note("FunctionName", "functions", states["functions"], namesIn(s.Functions.Items, func(x ops.Function) string { return x.Name }))
+	note("ApiId", "apis", states["apis"], namesIn(s.APIs.Items, func(x ops.API) string { return x.ARN.Name() }))
 	spaces := map[string][2]string{
 		"AWS/Kinesis": {"StreamName", "stream"}, "AWS/Firehose": {"DeliveryStreamName", "delivery stream"}, "AWS/SQS": {"QueueName", "queue"},
-		"AWS/SNS": {"TopicName", "topic"}, "AWS/Lambda": {"FunctionName", "function"},
+		"AWS/SNS": {"TopicName", "topic"}, "AWS/Lambda": {"FunctionName", "function"}, "AWS/ApiGateway": {"ApiId", "API"},
 	}
 	return func(x series) string {
 		of, ok := spaces[x.namespace]

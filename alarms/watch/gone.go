@@ -5,9 +5,11 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
@@ -45,6 +47,13 @@ func (d *Desk) exists(ctx context.Context, resource ops.ARN) error {
 		_, err = sns.NewFromConfig(d.o.Config).GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: arn})
 	case ops.KindFunction:
 		_, err = lambda.NewFromConfig(d.o.Config).GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: arn})
+	case ops.KindBucket:
+		_, err = s3.NewFromConfig(d.o.Config).GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: name})
+	case ops.KindAPI:
+		if resource.ByMetrics() { // without requests for two weeks it is not listed either
+			return fmt.Errorf("REST API %s is known by its metrics only", resource.Name())
+		}
+		_, err = apigatewayv2.NewFromConfig(d.o.Config).GetStages(ctx, &apigatewayv2.GetStagesInput{ApiId: name})
 	default:
 		return fmt.Errorf("no way to ask about %s", resource)
 	}

@@ -69,12 +69,17 @@ func (d *Desk) catalogue(ctx context.Context, s ops.Snapshot, ask alarms.Ask) (c
 	if err := ask.Settings.Check(); err != nil {
 		return c, ask, &ops.Problem{Fault: ops.FaultRefused, What: err.Error(), Hint: "correct it in the configuration or at the resource", Err: err}
 	}
+	d.ask(s, ask, &c)
+	return c, ask, nil
+}
+
+// ask draws up what the rules want, of the set and of every set.
+func (d *Desk) ask(s ops.Snapshot, ask alarms.Ask, c *catalogue) {
 	now := d.o.Now()
 	c.wanted = alarms.Want(s, ask.Settings, now)
 	wide := ask.Settings
 	wide.Tier = alarms.OptIn
 	c.wide = alarms.Want(s, wide, now)
-	return c, ask, nil
 }
 
 // plan works out what to do about the alarms, by reading only.
@@ -87,6 +92,7 @@ func (d *Desk) plan(ctx context.Context, s ops.Snapshot, ask alarms.Ask, c catal
 	if err != nil {
 		return alarms.Plan{}, err
 	}
+	c = d.measured(ctx, s, ask, existing, c)
 	id, err := newID(d.o.Now())
 	if err != nil {
 		return alarms.Plan{}, err
@@ -537,6 +543,9 @@ func presentIn(s ops.Snapshot) map[ops.ARN]bool {
 		found[x.ARN] = true
 	}
 	for _, x := range s.Buckets.Items {
+		found[x.ARN] = true
+	}
+	for _, x := range s.APIs.Items {
 		found[x.ARN] = true
 	}
 	return found

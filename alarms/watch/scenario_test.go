@@ -53,6 +53,13 @@ func useEverything(s *ops.Snapshot) {
 			topic.Subscriptions = append(topic.Subscriptions, ops.Subscription{ARN: string(topic.ARN) + ":1", Protocol: "lambda", Endpoint: string(f.ARN), Filter: `{"kind":["order"]}`})
 		}
 	}
+	for i := range s.Buckets.Items {
+		b := &s.Buckets.Items[i]
+		b.Filters, b.Replicas = []string{"EntireBucket"}, []ops.Replica{{Rule: "spare", To: "arn:aws:s3:::spare"}}
+	}
+	s.APIs.Items = append(s.APIs.Items, ops.API{ARN: "arn:aws:apigateway:eu-west-1::/apis/a1b2c3", Name: "orders-api", Protocol: "HTTP", Direct: true,
+		Stages: []ops.Stage{{Name: "$default"}, {Name: "test"}}, Feeds: []ops.ARN{s.Streams.Items[0].ARN}})
+	s.APIs.Items = append(s.APIs.Items, ops.API{ARN: ops.RESTAPI("aws", "eu-west-1", "old door/1"), Name: "old door/1", Protocol: "REST", Stages: []ops.Stage{{Name: "prod"}}})
 	s.Links = ops.Linked(*s)
 }
 
@@ -76,6 +83,10 @@ func TestEveryRuleGoesRound(t *testing.T) {
 			}
 			ask := p.ask()
 			ask.Settings.Tier, ask.Duplicate = alarms.OptIn, true
+			ask.Settings.Baselines = map[ops.ARN]alarms.Baseline{}
+			for _, q := range s.Queues.Items { // the sandbox forgets after a day
+				ask.Settings.Baselines[q.ARN] = alarms.Baseline{Usual: 12, Measured: "2026-11-20"}
+			}
 			plan, err := p.desk.Plan(t.Context(), s, ask)
 			must(t, err)
 			n := plan.Count(alarms.Create)

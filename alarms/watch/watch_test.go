@@ -102,7 +102,7 @@ func must(t testing.TB, err error) {
 // look is a whole survey of the resources given.
 func (p *place) look(queues ...ops.Queue) ops.Snapshot {
 	s := ops.Snapshot{Identity: identity(), Started: p.Now(), At: p.Now(), MetricsAt: p.Now()}
-	s.Streams.At, s.Deliveries.At, s.Queues.At, s.Topics.At, s.Functions.At, s.Buckets.At, s.Alarms.At = p.Now(), p.Now(), p.Now(), p.Now(), p.Now(), p.Now(), p.Now()
+	s.Streams.At, s.Deliveries.At, s.Queues.At, s.Topics.At, s.Functions.At, s.Buckets.At, s.Alarms.At, s.APIs.At = p.Now(), p.Now(), p.Now(), p.Now(), p.Now(), p.Now(), p.Now(), p.Now()
 	s.Queues.Items = queues
 	return s
 }

@@ -24,7 +24,10 @@ type bill struct {
 	mu      sync.Mutex
 	calls   map[string]int
 	metrics int
-	chunks  int // 64 KiB chunks of messages beyond the first of each SQS call
+	chunks  int     // 64 KiB chunks of messages beyond the first of each SQS call
+	reads   float64 // request units of tables
+	writes  float64
+	queries float64 // USD of what Athena scanned
 }
 
 // add counts one answered call.
@@ -36,6 +39,20 @@ func (b *bill) add(service, operation string, in, out any) {
 		b.metrics += billedMetrics(g.MetricDataQueries)
 	}
 	b.chunks += ops.QueueRequests(carried(in)+carried(out)) - 1
+}
+
+// capacity counts the request units of one call to a table.
+func (b *bill) capacity(reads, writes float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reads, b.writes = b.reads+reads, b.writes+writes
+}
+
+// scanned bills what a query of Athena read; its calls themselves are free.
+func (b *bill) scanned(bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queries += ops.QueryPrice(bytes)
 }
 
 // Bill returns the bill so far.
@@ -54,6 +71,7 @@ func (sb *Sandbox) Bill() Bill {
 		out.USD += float64(n) * ops.CallPrice(service, operation, 0)
 	}
 	out.USD += float64(b.chunks) * ops.PricePerQueueCall
+	out.USD += b.reads*ops.PricePerReadUnit + b.writes*ops.PricePerWriteUnit + b.queries
 	return out
 }
 

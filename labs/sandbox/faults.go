@@ -102,6 +102,18 @@ func (fs *faults) hits(k *kernel, service, operation string) []Fault {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return striking(k, rules, service, operation)
+}
+
+// hitsInside is hits for a caller that holds the kernel's lock.
+func (fs *faults) hitsInside(k *kernel, service, operation string) []Fault {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return striking(k, fs.rules, service, operation)
+}
+
+// striking draws which of the rules hit a call now. Call it under the lock.
+func striking(k *kernel, rules []Fault, service, operation string) []Fault {
 	var out []Fault
 	for _, f := range rules {
 		if f.covers(service, operation) && (f.Until.IsZero() || k.now().Before(f.Until)) &&
@@ -147,15 +159,22 @@ func (fs *faults) of(ctx context.Context, r *Region, service, operation string) 
 
 // throttleCodes are the services' own codes for "slow down".
 var throttleCodes = map[string]string{
-	"kinesis":    "LimitExceededException",
-	"firehose":   "LimitExceededException",
-	"sqs":        "RequestThrottled",
-	"sns":        "Throttling",
-	"sts":        "Throttling",
-	"cloudwatch": "ThrottlingException",
-	"lambda":     "TooManyRequestsException",
-	"s3":         "SlowDown",
-	"tagging":    "ThrottledException",
+	"kinesis":        "LimitExceededException",
+	"firehose":       "LimitExceededException",
+	"sqs":            "RequestThrottled",
+	"sns":            "Throttling",
+	"sts":            "Throttling",
+	"athena":         "TooManyRequestsException",
+	"glue":           "ThrottlingException",
+	"cloudwatch":     "ThrottlingException",
+	"lambda":         "TooManyRequestsException",
+	"s3":             "SlowDown",
+	"iam":            "Throttling",
+	"kms":            "ThrottlingException",
+	"apigateway":     "TooManyRequestsException",
+	"cloudformation": "Throttling",
+	"dynamodb":       "ThrottlingException",
+	"tagging":        "ThrottledException",
 }
 
 func (f Fault) asError(service, operation string) error {

@@ -204,7 +204,7 @@ func (f *firehoseService) createDeliveryStream(_ context.Context, in *firehose.C
 		return nil, err
 	}
 	d.status = types.DeliveryStreamStatusCreating
-	f.r.after(firehoseSetupTime, func() {
+	f.r.after(f.r.setup(firehoseSetupTime), func() {
 		if d.status == types.DeliveryStreamStatusCreating {
 			d.status = types.DeliveryStreamStatusActive
 		}
@@ -355,7 +355,7 @@ func (f *firehoseService) deleteDeliveryStream(_ context.Context, in *firehose.D
 		return nil, err
 	}
 	d.status = types.DeliveryStreamStatusDeleting
-	f.r.after(firehoseSetupTime, func() {
+	f.r.after(f.r.setup(firehoseSetupTime), func() {
 		if f.streams[d.name] == d {
 			delete(f.streams, d.name)
 		}
@@ -507,7 +507,7 @@ func (f *firehoseService) stopEncryption(_ context.Context, in *firehose.StopDel
 // settleEncryption ends ENABLING or DISABLING, unless something came between.
 func (d *deliveryStream) settleEncryption(as types.DeliveryStreamEncryptionStatus) {
 	e := d.encryption
-	d.svc.r.after(firehoseSetupTime, func() {
+	d.svc.r.after(d.svc.r.setup(firehoseSetupTime), func() {
 		if d.encryption != e {
 			return
 		}

@@ -384,7 +384,7 @@ func (d *deliveryStream) drain() {
 				d.release()
 				continue
 			}
-			b.retry = now.Add(retryEvery)
+			b.retry = now.Add(r.setup(retryEvery))
 			r.at(b.retry, d.drain)
 			return
 		}
@@ -400,13 +400,23 @@ func (d *deliveryStream) release() {
 	d.backlog = d.backlog[1:]
 }
 
+// mayWrite reports whether a role lets a delivery stream write to a bucket.
+func (f *firehoseService) mayWrite(role, bucket, key string) bool {
+	return !f.denied[role] && f.r.sb.iam.may(role, "s3:PutObject", "arn:aws:s3:::"+bucket+"/"+key)
+}
+
+// mayRead reports whether a role lets a delivery stream read its source.
+func (f *firehoseService) mayRead(role string, stream ops.ARN) bool {
+	return !f.denied[role] && f.r.sb.iam.may(role, "kinesis:GetRecords", string(stream))
+}
+
 // write writes the objects of a batch that are not written yet.
 func (d *deliveryStream) write(b *batch) error {
 	now := d.svc.r.now()
 	for len(b.objects) > 0 {
 		o := b.objects[0]
 		var err error
-		if d.svc.denied[o.sink.role] {
+		if !d.svc.mayWrite(o.sink.role, o.sink.bucket, o.key) {
 			err = fmt.Errorf("the role %s may not write to %s", o.sink.role, o.sink.bucket)
 		} else {
 			err = d.svc.r.putObject(o.sink.bucket, o.key, o.body)

@@ -141,7 +141,7 @@ func (d *deliveryStream) flowMinute(at time.Time) {
 		return
 	}
 	age := at.Sub(d.flowedSince)
-	if d.svc.denied[d.main.role] {
+	if !d.svc.mayWrite(d.main.role, d.main.bucket, "*") {
 		d.metrics.s3Success.add(at, 0)
 		if d.blockedSince.IsZero() {
 			d.blockedSince = at

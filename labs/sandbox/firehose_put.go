@@ -214,9 +214,9 @@ func (d *deliveryStream) startReading() error {
 		if d.flow == nil {
 			d.readSource(arn)
 		}
-		r.after(readEvery, poll)
+		r.after(r.setup(readEvery), poll)
 	}
-	r.after(readEvery, poll)
+	r.after(r.setup(readEvery), poll)
 	return nil
 }
 
@@ -225,8 +225,8 @@ func (d *deliveryStream) startReading() error {
 func (d *deliveryStream) readSource(arn ops.ARN) {
 	r := d.svc.r
 	shards, err := r.streams.shards(arn)
-	if err != nil || d.svc.denied[deref(d.source.KinesisStreamSourceDescription.RoleARN)] {
-		d.behind += readEvery // the source is gone or closed to us: the distance grows with time
+	if err != nil || !d.svc.mayRead(deref(d.source.KinesisStreamSourceDescription.RoleARN), arn) {
+		d.behind += r.setup(readEvery) // the source is gone or closed to us: the distance grows with time
 		return
 	}
 	var behind time.Duration
@@ -235,7 +235,7 @@ func (d *deliveryStream) readSource(arn ops.ARN) {
 			continue
 		}
 		if d.held > mostBacklog {
-			behind = max(behind, d.behind+readEvery)
+			behind = max(behind, d.behind+r.setup(readEvery))
 			continue
 		}
 		page, err := r.streams.read(arn, s.ID, d.positions[s.ID], readPage, true)

@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 
+	smithy "github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/encoding/cbor"
 )
 
@@ -37,11 +39,17 @@ var targets = map[string]string{
 	"Firehose_20150804":                 "firehose",
 	"GraniteServiceVersion20100801":     "cloudwatch",
 	"ResourceGroupsTaggingAPI_20170126": "tagging",
+	"TrentService":                      "kms",
+	"DynamoDB_20120810":                 "dynamodb",
+	"AmazonAthena":                      "athena",
+	"AWSGlue":                           "glue",
 }
 
 // versions maps the Version parameter of the Query protocol to the service.
 var versions = map[string]string{
 	"2010-03-31": "sns",
+	"2010-05-08": "iam",
+	"2010-05-15": "cloudformation",
 	"2010-08-01": "cloudwatch",
 	"2011-06-15": "sts",
 	"2012-11-05": "sqs",
@@ -49,10 +57,12 @@ var versions = map[string]string{
 
 // namespaces are the XML namespaces of Query answers.
 var namespaces = map[string]string{
-	"sns":        "http://sns.amazonaws.com/doc/2010-03-31/",
-	"cloudwatch": "http://monitoring.amazonaws.com/doc/2010-08-01/",
-	"sts":        "https://sts.amazonaws.com/doc/2011-06-15/",
-	"sqs":        "http://queue.amazonaws.com/doc/2012-11-05/",
+	"sns":            "http://sns.amazonaws.com/doc/2010-03-31/",
+	"cloudwatch":     "http://monitoring.amazonaws.com/doc/2010-08-01/",
+	"iam":            "https://iam.amazonaws.com/doc/2010-05-08/",
+	"cloudformation": "http://cloudformation.amazonaws.com/doc/2010-05-15/",
+	"sts":            "https://sts.amazonaws.com/doc/2011-06-15/",
+	"sqs":            "http://queue.amazonaws.com/doc/2012-11-05/",
 }
 
 // ServeHTTP answers one API call.
@@ -65,13 +75,17 @@ func (sb *Sandbox) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		sb.serveAdmin(w, req)
 		return
 	}
+	if strings.HasPrefix(req.URL.Path, apiPrefix) { // anybody's request: it is not signed
+		sb.Region("").doors.knock(w, req)
+		return
+	}
 	service, regionName := signedFor(req)
 	region := sb.Region(regionName)
 	if raw, ok := region.raw[service]; ok {
 		raw(w, req)
 		return
 	}
-	w.Header().Set("x-amzn-RequestId", sb.requestID())
+	w.Header().Set("x-amzn-RequestId", sb.requestID(req.Context()))
 	call, err := region.read(req, service)
 	if err != nil {
 		region.answerError(w, call, err)
@@ -211,8 +225,14 @@ func (r *Region) serve(w http.ResponseWriter, req *http.Request, c *call) {
 // run executes an operation under the lock, with the faults that are set for it,
 // and puts it on the bill. In-process callers (scenarios) use it too.
 func (r *Region) run(ctx context.Context, op *operation, in any) (any, error) {
+	if inside(ctx) {
+		return r.runInside(ctx, op, in)
+	}
 	before, after, err := r.sb.faults.of(ctx, r, op.service, op.name)
 	if err != nil {
+		if op.struck != nil {
+			r.do(func() { op.struck(in, err) })
+		}
 		return nil, err
 	}
 	if before {
@@ -232,6 +252,27 @@ func (r *Region) run(ctx context.Context, op *operation, in any) (any, error) {
 		return nil, errReset
 	}
 	return out, nil
+}
+
+// runInside executes an operation for a function or a template, which hold the
+// lock already. Faults strike it as they strike anybody; the operator's bill does
+// not grow by it.
+func (r *Region) runInside(ctx context.Context, op *operation, in any) (any, error) {
+	for _, f := range r.sb.faults.hitsInside(r.kernel, op.service, op.name) {
+		if f.Kind == ResetBefore {
+			return nil, errReset
+		}
+		if err := f.asError(op.service, op.name); err != nil {
+			if op.struck != nil {
+				op.struck(in, err)
+			}
+			return nil, err
+		}
+	}
+	if err := r.allowed(ctx, op, in); err != nil {
+		return nil, err
+	}
+	return op.call(ctx, in)
 }
 
 // reset drops the connection without an answer.
@@ -256,7 +297,9 @@ func (r *Region) answer(w http.ResponseWriter, c *call, out any) {
 	switch c.protocol {
 	case jsonProtocol:
 		w.Header().Set("Content-Type", "application/x-amz-json-"+c.version)
-		write(w, appendJSON(make([]byte, 0, 512), v))
+		body := appendJSON(make([]byte, 0, 512), v)
+		c.sum(w, body)
+		write(w, body)
 	case cborProtocol:
 		w.Header().Set("Content-Type", "application/cbor")
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
@@ -283,10 +326,8 @@ func (r *Region) answerError(w http.ResponseWriter, c *call, err error) {
 		if c.service == "sqs" || c.service == "cloudwatch" { // both kept their old Query codes in a header when they left Query
 			w.Header().Set("x-amzn-query-error", queryCode(c.service, code)+";"+senderFault(status))
 		}
-		body, merr := json.Marshal(map[string]string{"__type": code, "message": message})
-		if merr != nil {
-			status, body = 500, nil
-		}
+		body := errorBody(err, code, message)
+		c.sum(w, body)
 		w.WriteHeader(status)
 		write(w, body)
 	case cborProtocol:
@@ -305,6 +346,34 @@ func (r *Region) answerError(w http.ResponseWriter, c *call, err error) {
 		w.Header().Set("Content-Type", "text/xml")
 		w.WriteHeader(status)
 		write(w, b.Bytes())
+	}
+}
+
+// errorBody is an error in AWS-JSON: code, message, and what else the service's own
+// type of error carries, such as the reasons of a cancelled transaction.
+func errorBody(err error, code, message string) []byte {
+	b := appendString([]byte(`{"__type":`), code)
+	b = appendString(append(b, `,"message":`...), message)
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		v := reflect.Indirect(reflect.ValueOf(api))
+		if v.Kind() == reflect.Struct && v.FieldByName("ErrorCodeOverride").IsValid() { // every type of error of the SDK has it
+			for _, f := range fieldsOf(v.Type()) {
+				if x := v.Field(f.index); f.name != "Message" && f.name != "ErrorCodeOverride" && !skip(x) {
+					b = append(appendString(append(b, ','), f.name), ':')
+					b = appendJSON(b, x)
+				}
+			}
+		}
+	}
+	return append(b, '}')
+}
+
+// sum adds the checksum by which DynamoDB's SDKs check an answer; without it they
+// warn about every one.
+func (c *call) sum(w http.ResponseWriter, body []byte) {
+	if c.service == "dynamodb" {
+		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
 	}
 }
 
@@ -369,7 +438,7 @@ func (sb *Sandbox) foreign(req *http.Request) string {
 	if !loopback && !sb.options.AnyHost {
 		return fmt.Sprintf("the sandbox answers on loopback only, not for host %q", host)
 	}
-	if o := req.Header.Get("Origin"); o != "" && !sb.origins[o] {
+	if o := req.Header.Get("Origin"); o != "" && !sb.origins[o] && !(strings.HasPrefix(req.URL.Path, apiPrefix) && sb.Region("").doors.admits(req.URL.Path, o)) {
 		return fmt.Sprintf("the sandbox did not serve the page of origin %q", o)
 	}
 	return ""

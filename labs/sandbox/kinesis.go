@@ -240,7 +240,7 @@ func (k *kinesisService) createStream(_ context.Context, in *kinesis.CreateStrea
 // busy puts the stream into a passing state; finish runs at its end.
 func (s *stream) busy(state types.StreamStatus, finish func()) {
 	s.status = state
-	s.svc.r.after(reshardTime, func() {
+	s.svc.r.after(s.svc.r.setup(reshardTime), func() {
 		if s.svc.streams[s.name] != s || s.status != state {
 			return // deleted meanwhile
 		}
@@ -260,7 +260,7 @@ func (k *kinesisService) deleteStream(_ context.Context, in *kinesis.DeleteStrea
 		return nil, inUsef("Stream %s under account %s has %d registered consumers and EnforceConsumerDeletion is not set.", s.name, Account, len(s.consumers))
 	}
 	s.status = types.StreamStatusDeleting
-	k.r.after(reshardTime, func() {
+	k.r.after(k.r.setup(reshardTime), func() {
 		if k.streams[s.name] == s {
 			delete(k.streams, s.name)
 		}

@@ -85,7 +85,7 @@ func copyOf[T any](p *T) *T {
 // settleChannel ends a passing state of a channel.
 func (k *kinesisService) settleChannel(d *types.ChannelDescription, as types.ChannelStatus) {
 	from := d.ChannelStatus
-	k.r.after(reshardTime, func() {
+	k.r.after(k.r.setup(reshardTime), func() {
 		if d.ChannelStatus == from {
 			d.ChannelStatus = as
 		}
@@ -138,7 +138,7 @@ func (k *kinesisService) deleteChannel(_ context.Context, in *kinesis.DeleteChan
 		return nil, err
 	}
 	d.ChannelStatus = types.ChannelStatusDeleting
-	k.r.after(reshardTime, func() {
+	k.r.after(k.r.setup(reshardTime), func() {
 		k.channels = slices.DeleteFunc(k.channels, func(x *types.ChannelDescription) bool { return x == d })
 	})
 	return &kinesis.DeleteChannelOutput{}, nil

@@ -71,7 +71,7 @@ func (k *kinesisService) registerConsumer(_ context.Context, in *kinesis.Registe
 	for key, v := range in.Tags {
 		c.tags[key] = v
 	}
-	k.r.after(reshardTime, func() { c.status = types.ConsumerStatusActive })
+	k.r.after(k.r.setup(reshardTime), func() { c.status = types.ConsumerStatusActive })
 	return &kinesis.RegisterStreamConsumerOutput{Consumer: c.summary()}, nil
 }
 
@@ -104,7 +104,7 @@ func (k *kinesisService) deregisterConsumer(_ context.Context, in *kinesis.Dereg
 		return nil, err
 	}
 	c.status = types.ConsumerStatusDeleting
-	k.r.after(reshardTime, func() {
+	k.r.after(k.r.setup(reshardTime), func() {
 		if c.stream.consumers[c.name] == c {
 			delete(c.stream.consumers, c.name)
 		}

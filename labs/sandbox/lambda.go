@@ -1,7 +1,10 @@
 package sandbox
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"reflect"
@@ -42,13 +45,16 @@ type lambdaService struct {
 
 // function is one Lambda function.
 type function struct {
-	arn      ops.ARN
-	config   types.FunctionConfiguration
-	tags     map[string]string
-	reserved *int32
-	async    *types.FunctionEventInvokeConfig
-	running  int
-	metrics  functionMetrics
+	arn         ops.ARN
+	config      types.FunctionConfiguration
+	tags        map[string]string
+	reserved    *int32
+	async       *types.FunctionEventInvokeConfig
+	running     int
+	metrics     functionMetrics
+	permissions []permission
+	warm        Handler       // the code, once it has been found; see codeOf
+	waited      time.Duration // by the invocation whose code runs
 }
 
 func (f *function) name() string { return aws.ToString(f.config.FunctionName) }
@@ -76,6 +82,10 @@ func newLambda(r *Region) {
 	handle(r, "lambda", "TagResource", s.tagResource)
 	handle(r, "lambda", "UntagResource", s.untagResource)
 	handle(r, "lambda", "Invoke", s.invokeOperation)
+	handle(r, "lambda", "AddPermission", s.addPermission)
+	handle(r, "lambda", "RemovePermission", s.removePermission)
+	handle(r, "lambda", "GetPolicy", s.policy)
+	handle(r, "lambda", "UpdateFunctionCode", s.updateCode)
 	handle(r, "lambda", "CreateEventSourceMapping", s.createMapping)
 	handle(r, "lambda", "GetEventSourceMapping", s.describeMapping)
 	handle(r, "lambda", "ListEventSourceMappings", s.listMappings)
@@ -102,6 +112,10 @@ func newLambda(r *Region) {
 	api.route(schemas.TagResource, schemas.TagResourceRequest, nil)
 	api.route(schemas.UntagResource, schemas.UntagResourceRequest, nil)
 	api.route(schemas.Invoke, schemas.InvocationRequest, schemas.InvocationResponse)
+	api.route(schemas.AddPermission, schemas.AddPermissionRequest, schemas.AddPermissionResponse)
+	api.route(schemas.RemovePermission, schemas.RemovePermissionRequest, nil)
+	api.route(schemas.GetPolicy, schemas.GetPolicyRequest, schemas.GetPolicyResponse)
+	api.route(schemas.UpdateFunctionCode, schemas.UpdateFunctionCodeRequest, schemas.FunctionConfiguration)
 	api.route(schemas.CreateEventSourceMapping, schemas.CreateEventSourceMappingRequest, schemas.EventSourceMappingConfiguration)
 	api.route(schemas.GetEventSourceMapping, schemas.GetEventSourceMappingRequest, schemas.EventSourceMappingConfiguration)
 	api.route(schemas.ListEventSourceMappings, schemas.ListEventSourceMappingsRequest, schemas.ListEventSourceMappingsResponse)
@@ -143,6 +157,11 @@ func (s *lambdaService) createFunction(_ context.Context, in *lambda.CreateFunct
 	role := aws.ToString(in.Role)
 	if !roleNames.MatchString(role) {
 		return nil, invalidParameter("1 validation error detected: Value '%s' at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", role, roleNames)
+	}
+	if in.Code != nil {
+		if err := s.checkArchive(in.Code.S3Bucket, in.Code.S3Key); err != nil {
+			return nil, err
+		}
 	}
 	if in.PackageType != types.PackageTypeImage && (in.Runtime == "" || aws.ToString(in.Handler) == "") {
 		return nil, invalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
@@ -201,8 +220,60 @@ func (s *lambdaService) add(name, role string) *function {
 }
 
 func (s *lambdaService) touch(f *function) {
+	f.warm = nil // what is configured anew starts anew
 	f.config.LastModified = aws.String(s.r.now().Format("2006-01-02T15:04:05.000-0700"))
 	f.config.RevisionId = aws.String(s.r.id())
+}
+
+// updateCode takes new code: where it lies is recorded by its hash, and what runs
+// is found anew by Options.Code.
+func (s *lambdaService) updateCode(_ context.Context, in *lambda.UpdateFunctionCodeInput) (*lambda.UpdateFunctionCodeOutput, error) {
+	if err := firstSet(
+		given{"DryRun", in.DryRun}, given{"ImageUri", in.ImageUri != nil}, given{"Publish", in.Publish}, given{"RevisionId", in.RevisionId != nil},
+	); err != nil {
+		return nil, err
+	}
+	f, err := s.find(in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkArchive(in.S3Bucket, in.S3Key); err != nil {
+		return nil, err
+	}
+	f.config.CodeSha256 = aws.String(codeHash(in.ZipFile, in.S3Bucket, in.S3Key))
+	s.touch(f)
+	out := lambda.UpdateFunctionCodeOutput{}
+	copyMembers(&out, f.config)
+	return &out, nil
+}
+
+// checkArchive refuses code in a bucket that Lambda could not unpack. What comes with
+// the request is not looked at: the sandbox runs no uploaded code.
+func (s *lambdaService) checkArchive(bucket, key *string) error {
+	if bucket == nil || key == nil {
+		return nil
+	}
+	b, ok := s.r.s3().buckets[*bucket]
+	if !ok {
+		return invalidParameter("Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist")
+	}
+	o := b.current(*key)
+	if o == nil || o.deleted {
+		return invalidParameter("Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.")
+	}
+	if _, err := zip.NewReader(bytes.NewReader(o.body), int64(len(o.body))); err != nil {
+		return invalidParameter("Could not unzip uploaded file. Please check your file, then try to upload again.")
+	}
+	return nil
+}
+
+// codeHash tells code apart: that of the archive, or of where it lies.
+func codeHash(zip []byte, bucket, key *string) string {
+	if len(zip) == 0 {
+		zip = []byte(deref(bucket) + "/" + deref(key))
+	}
+	sum := sha256.Sum256(zip)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // functionSettings is what creating and updating have in common; nil keeps.

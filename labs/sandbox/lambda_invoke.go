@@ -22,7 +22,8 @@ const (
 )
 
 // Handler is the code of a function: it gets the event and answers JSON. It runs
-// under the sandbox's lock, so it must be quick and must not call the sandbox.
+// under the sandbox's lock, so it must be quick; it may call the sandbox with the
+// Config of its Function, and with nothing else.
 type Handler func(ctx context.Context, payload []byte) ([]byte, error)
 
 // FunctionError is an error with the fields that Lambda shows. Any other error
@@ -112,8 +113,15 @@ func (s *lambdaService) execute(c *functionCall, done func(invocation)) invocati
 	code := s.code[f.name()]
 	out := invocation{RequestID: c.requestID, Took: s.duration(code, c)}
 	var err error
+	if code.run == nil {
+		code.run = s.codeOf(f)
+	}
 	if code.run != nil {
-		out.Payload, err = code.run(c)
+		outer := f.waited // a function may call itself
+		f.waited = 0
+		out.Payload, err = crashed(code.run)(c)
+		out.Took += f.waited
+		f.waited = outer
 	}
 	if out.Took > f.timeout() {
 		out.Took = f.timeout()
@@ -149,6 +157,50 @@ func (s *lambdaService) execute(c *functionCall, done func(invocation)) invocati
 		}
 	})
 	return out
+}
+
+// codeOf finds the code that Options.Code has for a function, nil for none.
+func (s *lambdaService) codeOf(f *function) func(*functionCall) ([]byte, error) {
+	if s.r.sb.options.Code == nil {
+		return nil
+	}
+	if f.warm == nil {
+		env := map[string]string{}
+		if f.config.Environment != nil {
+			env = f.config.Environment.Variables
+		}
+		f.warm = s.r.sb.options.Code(aws.ToString(f.config.Handler), Function{Name: f.name(), Environment: env, Config: s.r.insideConfig(aws.ToString(f.config.Role)), Now: s.r.now, Wait: f.wait})
+	}
+	if f.warm == nil {
+		return nil
+	}
+	run := f.warm
+	return func(c *functionCall) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), c.function.timeout())
+		defer cancel()
+		return run(ctx, c.event())
+	}
+}
+
+// wait lets the invocation that runs take longer.
+func (f *function) wait(_ context.Context, d time.Duration) error {
+	if f.waited += d; f.waited >= f.timeout() {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// crashed turns a panic of a function into what Lambda makes of one: an error of
+// this invocation, not the end of the world.
+func crashed(run func(*functionCall) ([]byte, error)) func(*functionCall) ([]byte, error) {
+	return func(c *functionCall) (out []byte, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				out, err = nil, &FunctionError{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: the code panicked: %v", c.requestID, p)}
+			}
+		}()
+		return run(c)
+	}
 }
 
 // duration is a plausible run time: a base that belongs to the function, a little

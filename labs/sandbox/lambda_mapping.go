@@ -106,7 +106,7 @@ func (s *lambdaService) createMapping(_ context.Context, in *lambda.CreateEventS
 func (s *lambdaService) become(m *mapping, enabled bool) {
 	m.polls++
 	mine := m.polls
-	s.r.after(mappingSettles, func() {
+	s.r.after(s.r.setup(mappingSettles), func() {
 		if s.mappings[m.id()] != m || m.polls != mine {
 			return
 		}
@@ -326,7 +326,7 @@ func (s *lambdaService) deleteMapping(_ context.Context, in *lambda.DeleteEventS
 	m.polls++
 	m.config.State = aws.String("Deleting")
 	mine := m.polls
-	s.r.after(mappingSettles, func() {
+	s.r.after(s.r.setup(mappingSettles), func() {
 		if m.polls == mine {
 			delete(s.mappings, m.id())
 		}

@@ -48,7 +48,7 @@ func (s *restJSON) route(op, input, output *smithy.Schema) {
 }
 
 func (s *restJSON) serve(w http.ResponseWriter, req *http.Request) {
-	w.Header().Set("x-amzn-RequestId", s.region.sb.requestID())
+	w.Header().Set("x-amzn-RequestId", s.region.sb.requestID(req.Context()))
 	route, labels, ok := s.find(req)
 	if !ok {
 		err := fail("UnknownOperationException", "the sandbox does not offer %s %s of %q", req.Method, req.URL.Path, s.service)

@@ -52,6 +52,12 @@ func newMetricStore() *metricStore {
 	return &metricStore{byKey: map[string]*metricSeries{}, keep: historyMinutes}
 }
 
+// Publish adds one sample of now to a metric, as a service does that the sandbox does
+// not have. d are the dimensions: name, value, name, value …
+func (r *Region) Publish(namespace, metric, unit string, v float64, d ...string) {
+	r.do(func() { r.metrics.series(namespace, metric, unit, d...).add(r.now(), v) })
+}
+
 // series finds or makes a series. Keep the pointer: adding to it costs nothing.
 func (m *metricStore) series(namespace, name, unit string, d ...string) *metricSeries {
 	d = sortedDims(d)
@@ -147,13 +153,13 @@ func (s *metricSeries) merge(t time.Time, p datapoint) {
 	}
 	i := minute - s.first
 	if i < 0 {
-		if -i > historyMinutes {
+		if -i > s.kept() {
 			return // older than we keep
 		}
 		s.points = append(make([]datapoint, -i), s.points...)
 		s.first, i = minute, 0
 	}
-	if i-int64(len(s.points)) > historyMinutes { // a long sleep: start anew
+	if i-int64(len(s.points)) > s.kept() { // a long sleep: start anew
 		s.points, s.first, i = s.points[:0], minute, 0
 		clear(s.samples)
 	}

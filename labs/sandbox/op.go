@@ -15,6 +15,8 @@ type operation struct {
 	name    string
 	input   reflect.Type
 	call    func(ctx context.Context, in any) (any, error)
+	// struck is told of a call that a fault refused, under the lock; nil for most.
+	struck func(in any, why error)
 }
 
 // handle registers an operation: a function from the SDK's input type to its

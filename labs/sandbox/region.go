@@ -29,12 +29,17 @@ type Region struct {
 	queues queueReader
 	// functions is Lambda, for Sandbox.Handler and for scenarios.
 	functions *lambdaService
+	// catalog is Glue, which Athena reads.
+	catalog *glueService
 	// invoke runs a function synchronously.
 	invoke func(function ops.ARN, payload []byte) (invocation, error)
 	// putObject stores an object and sends its notifications.
 	putObject func(bucket, key string, body []byte) error
 	// deliveries is Firehose itself, for scenarios: see firehoseIn.
 	deliveries any
+	kms        *kmsStore
+	// doors are the HTTP APIs.
+	doors      *httpAPIs
 	operations map[string]*operation       // "service.Operation"
 	buckets    map[string]*tokenBucket     // what is left of the quotas
 	raw        map[string]http.HandlerFunc // services that answer HTTP themselves, by signing name (s3, lambda)
@@ -52,6 +57,9 @@ func newRegion(sb *Sandbox, name string) *Region {
 		operations: map[string]*operation{},
 		buckets:    map[string]*tokenBucket{},
 		raw:        map[string]http.HandlerFunc{},
+	}
+	if sb.options.History > 0 {
+		r.metrics.keep = int64(sb.options.History / time.Minute)
 	}
 	sb.mu.Lock()
 	defer sb.mu.Unlock()
@@ -154,6 +162,14 @@ func (r *Region) deliver(target ops.ARN, d delivery) error {
 // arn builds an ARN of this account and region.
 func (r *Region) arn(service, resource string) ops.ARN {
 	return ops.ARN("arn:aws:" + service + ":" + r.Name + ":" + Account + ":" + resource)
+}
+
+// setup is how long something takes to be set up that takes AWS d.
+func (r *Region) setup(d time.Duration) time.Duration {
+	if r.sb.options.Brisk {
+		return d / 50
+	}
+	return d
 }
 
 // id returns a random id in the form of a UUID, from the sandbox's own source.

@@ -35,7 +35,10 @@ type bucket struct {
 	objects    map[string][]*object // by key; the last one is the current version
 	held       int
 	notify     notificationXML
-	sequence   uint64 // of notifications
+	sequence   uint64            // of notifications
+	settings   map[string][]byte // by sub-resource; see s3_settings.go
+	tended     bool              // its lifecycle is; see s3_lifecycle.go
+	filters    []metricsFilterXML
 }
 
 func newS3(r *Region) {
@@ -69,7 +72,7 @@ type s3Answer struct {
 // serveS3 answers one request. The operation's name is found first, because
 // faults and the bill go by it.
 func (r *Region) serveS3(w http.ResponseWriter, req *http.Request) {
-	requestID := strings.ToUpper(strings.ReplaceAll(r.sb.requestID(), "-", ""))[:16]
+	requestID := strings.ToUpper(strings.ReplaceAll(r.sb.requestID(req.Context()), "-", ""))[:16]
 	w.Header().Set("x-amz-request-id", requestID)
 	w.Header().Set("x-amz-id-2", "c2FuZGJveA"+requestID)
 	c := &s3Call{r: r, req: req, query: req.URL.Query()}
@@ -83,8 +86,9 @@ func (r *Region) serveS3(w http.ResponseWriter, req *http.Request) {
 	}
 	var out any
 	if err == nil {
-		out, err = r.run(req.Context(), &operation{service: "s3", name: name, call: func(context.Context, any) (any, error) { return run() }}, nil)
+		out, err = r.run(req.Context(), &operation{service: "s3", name: name, call: func(context.Context, any) (any, error) { return run() }}, c)
 	}
+	c.noteRequest(out, err)
 	switch {
 	case errors.Is(err, errReset):
 		reset(w)
@@ -93,6 +97,27 @@ func (r *Region) serveS3(w http.ResponseWriter, req *http.Request) {
 	default:
 		answerS3(w, req, out.(*s3Answer))
 	}
+}
+
+// noteRequest notes what became of the request, where somebody pays for that.
+func (c *s3Call) noteRequest(out any, err error) {
+	status := http.StatusOK
+	if a, ok := out.(*s3Answer); ok && a.status != 0 {
+		status = a.status
+	}
+	if err != nil {
+		_, _, status = asAPIError(err)
+	}
+	note := func() {
+		if b := c.r.s3().buckets[c.bucket]; b != nil && b.r == c.r {
+			b.countRequest(c.key, c.req.Method, status)
+		}
+	}
+	if inside(c.req.Context()) { // the lock is held
+		note()
+		return
+	}
+	c.r.do(note)
 }
 
 // s3Address reads bucket and key: from the path, or the bucket from the host.
@@ -135,6 +160,11 @@ func (c *s3Call) operation() (string, func() (*s3Answer, error)) {
 	case c.key == "":
 		level = "bucket"
 	}
+	if level == "bucket" {
+		if name, run := c.setting(sub); run != nil {
+			return name, run
+		}
+	}
 	what := strings.TrimSuffix(level+" "+c.req.Method+" "+sub, " ")
 	switch what {
 	case "service GET":
@@ -161,6 +191,15 @@ func (c *s3Call) operation() (string, func() (*s3Answer, error)) {
 		return "GetBucketNotificationConfiguration", c.notification
 	case "bucket PUT notification":
 		return "PutBucketNotificationConfiguration", c.putNotification
+	case "bucket GET metrics":
+		if c.query.Has("id") {
+			return "GetBucketMetricsConfiguration", nil
+		}
+		return "ListBucketMetricsConfigurations", c.metricsFilters
+	case "bucket PUT metrics":
+		return "PutBucketMetricsConfiguration", c.putMetricsFilter
+	case "bucket DELETE metrics":
+		return "DeleteBucketMetricsConfiguration", c.deleteMetricsFilter
 	case "bucket GET versions":
 		return "ListObjectVersions", c.listVersions
 	case "bucket GET":
@@ -271,7 +310,7 @@ var (
 
 // addBucket makes a bucket; scenarios call it too.
 func (r *Region) addBucket(name string) *bucket {
-	b := &bucket{name: name, r: r, created: r.now(), objects: map[string][]*object{}}
+	b := &bucket{name: name, r: r, created: r.now(), objects: map[string][]*object{}, settings: map[string][]byte{}}
 	r.s3().buckets[name] = b
 	return b
 }

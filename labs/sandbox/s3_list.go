@@ -69,6 +69,7 @@ func (c *s3Call) listObjects() (*s3Answer, error) {
 		Size                    int
 		StorageClass            string
 		Owner                   *struct{ ID string } `xml:",omitempty"`
+		RestoreStatus           *restoreState        `xml:",omitempty"`
 	}
 	var out struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
@@ -118,6 +119,9 @@ func (c *s3Call) listObjects() (*s3Answer, error) {
 			ChecksumAlgorithm: strings.ToUpper(o.checksumName), ChecksumType: "FULL_OBJECT"}
 		if c.query.Get("fetch-owner") == "true" {
 			e.Owner = &struct{ ID string }{s3Owner}
+		}
+		if c.listsRestores() {
+			e.RestoreStatus = o.restoreState(c.r.now())
 		}
 		out.Contents = append(out.Contents, e)
 		return true

@@ -37,8 +37,7 @@ type object struct {
 	header       http.Header // content headers and x-amz-meta-
 	checksumName string
 	checksum     string
-	restored     time.Time // archived: readable from then on
-	restoredTill time.Time
+	thaw         thawing // of what is archived
 }
 
 func (b *bucket) arn() ops.ARN { return ops.ARN("arn:aws:s3:::" + b.name) }
@@ -118,6 +117,7 @@ func (r *Region) deliverObject(name, key string, body []byte) error {
 		b.drop(b.keys[0], "")
 	}
 	b.announce("ObjectCreated:Put", o)
+	b.countRequest(key, http.MethodPut, http.StatusOK)
 	return nil
 }
 
@@ -249,10 +249,6 @@ func (c *s3Call) look() (*bucket, *object, error) {
 	return b, o, nil
 }
 
-func (o *object) readable(now time.Time) bool {
-	return !storageClasses[o.class] || !o.restored.IsZero() && !now.Before(o.restored) && now.Before(o.restoredTill)
-}
-
 // getObject answers GET and HEAD.
 func (c *s3Call) getObject() (*s3Answer, error) {
 	if err := c.refuseHeaders(); err != nil {
@@ -277,12 +273,8 @@ func (c *s3Call) getObject() (*s3Answer, error) {
 	}
 	b.versionHeader(h, o)
 	now := c.r.now()
-	if !o.restored.IsZero() {
-		restore := `ongoing-request="true"`
-		if !now.Before(o.restored) {
-			restore = `ongoing-request="false", expiry-date="` + o.restoredTill.UTC().Format(http.TimeFormat) + `"`
-		}
-		h.Set("x-amz-restore", restore)
+	if state := o.restoreState(now); state != nil {
+		h.Set("x-amz-restore", state.header())
 	}
 	if c.req.Method == http.MethodGet && !o.readable(now) {
 		return nil, s3Error(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
@@ -512,51 +504,4 @@ func (c *s3Call) deleteObjects() (*s3Answer, error) {
 		}
 	}
 	return &s3Answer{xml: out}, nil
-}
-
-// restoreTimes are the usual times of the retrieval tiers of GLACIER (S3 user
-// guide, retrieval options).
-var restoreTimes = map[string]time.Duration{"": 5 * time.Hour, "Standard": 5 * time.Hour, "Expedited": 5 * time.Minute, "Bulk": 12 * time.Hour}
-
-func (c *s3Call) restoreObject() (*s3Answer, error) {
-	_, o, err := c.look()
-	if err != nil {
-		return nil, err
-	}
-	var in struct {
-		Days                 int
-		GlacierJobParameters struct{ Tier string }
-		Tier                 string
-		Type                 string
-	}
-	if err := c.readXML(&in, false); err != nil {
-		return nil, err
-	}
-	tier := in.GlacierJobParameters.Tier
-	if tier == "" {
-		tier = in.Tier
-	}
-	wait, known := restoreTimes[tier]
-	now := c.r.now()
-	switch {
-	case in.Type != "":
-		return nil, s3Error(501, "NotImplemented", "The sandbox does not support restore requests of type %s.", in.Type)
-	case !storageClasses[o.class]:
-		return nil, s3Error(403, "InvalidObjectState", "Restore is not allowed for the object's current storage class")
-	case !known || in.Days < 1:
-		return nil, s3Error(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
-	case o.class == "DEEP_ARCHIVE" && tier == "Expedited":
-		return nil, s3Error(503, "GlacierExpeditedRetrievalNotAvailable", "Glacier expedited retrievals are currently not available, please try again later")
-	case !o.restored.IsZero() && now.Before(o.restored):
-		return nil, s3Error(409, "RestoreAlreadyInProgress", "Object restore is already in progress")
-	case o.readable(now):
-		o.restoredTill = now.AddDate(0, 0, in.Days)
-		return &s3Answer{}, nil
-	}
-	if o.class == "DEEP_ARCHIVE" {
-		wait = max(12*time.Hour, 4*wait)
-	}
-	o.restored = now.Add(wait)
-	o.restoredTill = o.restored.AddDate(0, 0, in.Days)
-	return &s3Answer{status: http.StatusAccepted}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -261,34 +262,144 @@ func TestS3Versions(t *testing.T) {
 	}
 }
 
-// Objects in GLACIER have to be restored before they can be read.
+// What is archived is read as a copy, which has to be asked for, takes its time by tier
+// and class, and ends at a midnight.
 func TestS3ArchivedObjects(t *testing.T) {
 	sb, c := aBucket(t)
-	ctx, bucket, key := t.Context(), aws.String("archive"), aws.String("k")
-	if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader("old"), StorageClass: types.StorageClassGlacier}); err != nil {
-		t.Fatal(err)
+	ctx, bucket := t.Context(), aws.String("archive")
+	ask := func(key string, tier types.Tier, days int32) error {
+		_, err := c.RestoreObject(ctx, &s3.RestoreObjectInput{Bucket: bucket, Key: &key,
+			RestoreRequest: &types.RestoreRequest{Days: &days, GlacierJobParameters: &types.GlacierJobParameters{Tier: tier}}})
+		return err
 	}
-	if _, err := getObject(t, c, &s3.GetObjectInput{Key: key}); codeOf(err) != "InvalidObjectState" {
-		t.Errorf("reading an archived object: %v", err)
+	listed := func(key string) *types.RestoreStatus {
+		out, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: bucket, Prefix: &key,
+			OptionalObjectAttributes: []types.OptionalObjectAttributes{types.OptionalObjectAttributesRestoreStatus}})
+		if err != nil || len(out.Contents) != 1 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		return out.Contents[0].RestoreStatus
 	}
-	restore := &s3.RestoreObjectInput{Bucket: bucket, Key: key, RestoreRequest: &types.RestoreRequest{Days: aws.Int32(1), GlacierJobParameters: &types.GlacierJobParameters{Tier: types.TierExpedited}}}
-	if _, err := c.RestoreObject(ctx, restore); err != nil {
-		t.Fatal(err)
+	read := func(key string) string {
+		body, err := getObject(t, c, &s3.GetObjectInput{Key: &key})
+		if err != nil {
+			return codeOf(err)
+		}
+		return body
 	}
-	if _, err := c.RestoreObject(ctx, restore); codeOf(err) != "RestoreAlreadyInProgress" {
+	for key, class := range map[string]types.StorageClass{"glacier": types.StorageClassGlacier, "deep": types.StorageClassDeepArchive, "warm": types.StorageClassStandardIa} {
+		putObject(t, c, key, "old")
+		if _, err := c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: &key, CopySource: aws.String("archive/" + key), StorageClass: class}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refusals := map[string]string{"deep": codeOf(ask("deep", types.TierExpedited, 1)), "warm": codeOf(ask("warm", types.TierStandard, 1)),
+		"no days": codeOf(ask("deep", types.TierStandard, 0)), "read": read("glacier"), "none": codeOf(ask("none", types.TierBulk, 1))}
+	if diff := cmp.Diff(map[string]string{"deep": "InvalidArgument", "warm": "InvalidObjectState", "no days": "MalformedXML", "read": "InvalidObjectState", "none": "NoSuchKey"}, refusals); diff != "" {
+		t.Error(diff)
+	}
+	if state := listed("glacier"); state != nil {
+		t.Errorf("before anybody asked: %+v", state)
+	}
+	began := sb.Now()
+	if err := errors.Join(ask("glacier", types.TierBulk, 1), ask("glacier", types.TierExpedited, 1), ask("deep", types.TierStandard, 2)); err != nil {
+		t.Fatal(err) // the second is an upgrade
+	}
+	if err := ask("glacier", types.TierStandard, 1); codeOf(err) != "RestoreAlreadyInProgress" {
 		t.Errorf("restoring twice: %v", err)
 	}
-	head, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key})
-	if err != nil || head.StorageClass != types.StorageClassGlacier || *head.Restore != `ongoing-request="true"` || *head.ContentLength != 3 {
+	head, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: aws.String("glacier")})
+	if err != nil || head.StorageClass != types.StorageClassGlacier || aws.ToString(head.Restore) != `ongoing-request="true"` || *head.ContentLength != 3 {
 		t.Errorf("head: %+v, %v", head, err)
 	}
-	sb.Advance(5 * time.Minute)
-	if body, err := getObject(t, c, &s3.GetObjectInput{Key: key}); err != nil || body != "old" {
-		t.Errorf("after the restore: %q, %v", body, err)
+	if state := listed("glacier"); state == nil || !*state.IsRestoreInProgress || state.RestoreExpiryDate != nil {
+		t.Errorf("on its way: %+v", state)
 	}
-	sb.Advance(25 * time.Hour)
-	if _, err := getObject(t, c, &s3.GetObjectInput{Key: key}); codeOf(err) != "InvalidObjectState" {
-		t.Errorf("a day later: %v", err)
+	sb.Advance(5 * time.Minute)
+	till := copyEnds(began.Add(5*time.Minute), 1)
+	if state := listed("glacier"); read("glacier") != "old" || state == nil || *state.IsRestoreInProgress || !state.RestoreExpiryDate.Equal(till) {
+		t.Errorf("after the restore: %q %+v, till %v", read("glacier"), state, till)
+	}
+	sb.Advance(13 * time.Hour)
+	if got := read("deep"); got != "old" {
+		t.Errorf("the deep one: %q", got)
+	}
+	if err := ask("glacier", types.TierStandard, 5); err != nil { // longer
+		t.Error(err)
+	}
+	later := copyEnds(sb.Now(), 5)
+	sb.Advance(till.Sub(sb.Now()))
+	if got := read("glacier"); got != "old" {
+		t.Errorf("it was to stay longer: %q", got)
+	}
+	sb.Advance(later.Sub(sb.Now()))
+	if state := listed("glacier"); read("glacier") != "InvalidObjectState" || state != nil {
+		t.Errorf("when the copy has ended: %q %+v", read("glacier"), state)
+	}
+}
+
+// A lifecycle moves and ends objects at midnights, those below 128 KiB only where the rule
+// has a size; an object that moved keeps its ETag and its time.
+func TestS3Lifecycle(t *testing.T) {
+	sb, c := aBucket(t)
+	ctx, bucket := t.Context(), aws.String("archive")
+	large := strings.Repeat("x", leastMoved)
+	for key, body := range map[string]string{"in/large": large, "in/small": "x", "all/small": "x", "all/empty": "", "off/large": large, "other": large} {
+		putObject(t, c, key, body)
+	}
+	days := func(n int32, class types.TransitionStorageClass) types.Transition {
+		return types.Transition{Days: &n, StorageClass: class}
+	}
+	_, err := c.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: bucket, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{
+		{ID: aws.String("a"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("in/")},
+			Transitions: []types.Transition{days(2, "GLACIER"), days(5, "DEEP_ARCHIVE")}, Expiration: &types.LifecycleExpiration{Days: aws.Int32(9)}},
+		{ID: aws.String("b"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{And: &types.LifecycleRuleAndOperator{Prefix: aws.String("all/"), ObjectSizeGreaterThan: aws.Int64(0)}},
+			Transitions: []types.Transition{days(0, "GLACIER")}},
+		{ID: aws.String("c"), Status: types.ExpirationStatusDisabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("off/")}, Transitions: []types.Transition{days(0, "GLACIER")}},
+		{ID: aws.String("d"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Tag: &types.Tag{Key: aws.String("k"), Value: aws.String("v")}}, Transitions: []types.Transition{days(0, "GLACIER")}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := func() map[string]string {
+		out, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: bucket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]string{}
+		for _, o := range out.Contents {
+			m[*o.Key] = string(o.StorageClass)
+		}
+		return m
+	}
+	to := func(day int) { // just behind its midnight
+		at := sb.Now().UTC().Truncate(24 * time.Hour)
+		sb.Advance(at.AddDate(0, 0, day).Add(time.Minute).Sub(sb.Now()))
+	}
+	want := map[string]string{"in/large": "STANDARD", "in/small": "STANDARD", "all/small": "GLACIER", "all/empty": "STANDARD", "off/large": "STANDARD", "other": "STANDARD"}
+	to(1)
+	if diff := cmp.Diff(want, classes()); diff != "" {
+		t.Error("after a day", diff)
+	}
+	to(1)
+	if diff := cmp.Diff(want, classes()); diff != "" { // two days are over, their midnight is not
+		t.Error("after two days", diff)
+	}
+	to(1)
+	want["in/large"] = "GLACIER"
+	if diff := cmp.Diff(want, classes()); diff != "" {
+		t.Error("after three days", diff)
+	}
+	to(3)
+	want["in/large"] = "DEEP_ARCHIVE"
+	if diff := cmp.Diff(want, classes()); diff != "" {
+		t.Error("after six days", diff)
+	}
+	to(4)
+	delete(want, "in/large")
+	delete(want, "in/small")
+	if diff := cmp.Diff(want, classes()); diff != "" {
+		t.Error("after ten days", diff)
 	}
 }
 
@@ -348,7 +459,7 @@ func TestS3Errors(t *testing.T) {
 			_, e := c.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("k3"), ACL: types.ObjectCannedACLPublicRead, Body: strings.NewReader("x")})
 			return e
 		}(), "NotImplemented"},
-		"an unknown operation": {func() error { _, e := c.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: bucket}); return e }(), "NotImplemented"},
+		"an unknown operation": {func() error { _, e := c.GetBucketWebsite(ctx, &s3.GetBucketWebsiteInput{Bucket: bucket}); return e }(), "NotImplemented"},
 		"no tags":              {func() error { _, e := c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: bucket}); return e }(), "NoSuchTagSet"},
 	} {
 		if codeOf(got.err) != got.want || got.want == "" && got.err != nil {

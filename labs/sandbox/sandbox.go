@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
@@ -41,7 +42,18 @@ type Options struct {
 	// Failed is told of a panic in the world's own goroutine, which then has ended. A
 	// console on a terminal must be able to give the terminal back first. Without
 	// it the panic is one.
-	Failed  func(error)
+	Failed func(error)
+	// Code finds the code of a function by its Handler setting, once for each
+	// configuration of a function, as a new execution environment does; nil where
+	// there is no code of that name. Without code a function answers null.
+	Code func(handler string, f Function) Handler
+	// Brisk makes what takes AWS seconds to set up (streams, deliveries, mappings,
+	// tables) take a fiftieth of it, and a delivery's wait before it tries again: for
+	// labs, where nobody learns by waiting.
+	Brisk bool
+	// History is how long minute points of metrics are kept; 0 means a day. CloudWatch
+	// keeps them for 15 days.
+	History time.Duration
 	Quotas  bool // throttle callers at AWS's documented request rates
 	AnyHost bool // answer requests for any Host header (not only loopback)
 }
@@ -61,6 +73,7 @@ type Sandbox struct {
 	endpoint string // for URLs in answers, such as a queue's
 	token    string // opens the admin path
 	origins  map[string]bool
+	iam      *iamStore
 	s3       any // one namespace of buckets for all regions, owned by s3.go
 }
 
@@ -161,6 +174,17 @@ func (sb *Sandbox) Config() aws.Config {
 	}
 }
 
+// ConfigFor returns an SDK configuration for a sandbox that listens on an endpoint.
+func ConfigFor(endpoint, region string) aws.Config {
+	return aws.Config{
+		Region:                      region,
+		Credentials:                 credentials.NewStaticCredentialsProvider("AKIASANDBOX", "sandbox", ""),
+		BaseEndpoint:                aws.String(endpoint),
+		HTTPClient:                  awshttp.NewBuildableClient(),
+		RequestMinCompressSizeBytes: 10240,
+	}
+}
+
 // Serve answers on a listener until it is closed. The first listener's address
 // becomes the endpoint in answers, such as queue URLs.
 func (sb *Sandbox) Serve(l net.Listener) error {
@@ -179,7 +203,10 @@ func (sb *Sandbox) Serve(l net.Listener) error {
 // Token opens the admin path: send it as "Authorization: Bearer <token>".
 func (sb *Sandbox) Token() string { return sb.token }
 
-func (sb *Sandbox) requestID() string {
+func (sb *Sandbox) requestID(ctx context.Context) string {
+	if inside(ctx) {
+		return sb.uuid()
+	}
 	sb.mu.Lock()
 	defer sb.mu.Unlock()
 	return sb.uuid()

@@ -4,12 +4,19 @@ package sandbox
 // operations, its receivers and its metric samplers with the region.
 var services = []func(*Region){
 	newSTS,
+	newIAM,
+	newKMS,
 	newS3,
 	newKinesis,
 	newSQS,
 	newSNS,
 	newLambda,
 	newFirehose,
+	newDynamoDB,
 	newCloudWatch,
 	newTagging,
+	newGlue,
+	newAthena,
+	newCloudFormation,
+	newHTTPAPIs,
 }

@@ -58,6 +58,9 @@ func (s *snsService) publish(target ops.ARN, d delivery, structure string) (*not
 	if err := t.admits(d.From); err != nil {
 		return nil, err
 	}
+	if why := s.r.kms.refuses(t.settings["KmsMasterKeyId"], d.From); why != "" {
+		return nil, &types.KMSAccessDeniedException{Message: &why}
+	}
 	n := &notification{id: s.r.id(), at: s.r.now(), delivery: d}
 	if err := t.check(n, structure); err != nil {
 		return nil, err

@@ -370,6 +370,9 @@ func (s *sqsService) receiveDelivery(target ops.ARN, d delivery) error {
 	if q.awsKey && principal != Account {
 		return &types.KmsAccessDenied{Message: aws.String("The ciphertext refers to a key that " + principal + " may not use.")}
 	}
+	if why := s.r.kms.refuses(q.settings["KmsMasterKeyId"], d.From); why != "" {
+		return &types.KmsAccessDenied{Message: aws.String(why)}
+	}
 	m := &message{body: string(d.Body), attributes: d.Attributes, trace: d.System["AWSTraceHeader"], group: d.Group, dedup: d.Dedup, sender: senderOf(d.From)}
 	if err := q.check(m); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go/encoding/cbor"
 )
 
@@ -171,10 +172,67 @@ func decode(v reflect.Value, n any, path string) error {
 			return bad()
 		}
 		v.SetFloat(x)
-	default: // unions and documents: nothing that we serve takes one
+	case reflect.Interface:
+		return decodeUnion(v, n, path)
+	default: // documents: nothing that we serve takes one
 		return fmt.Errorf("%s: the sandbox does not support this parameter", path)
 	}
 	return nil
+}
+
+// unions are the interfaces of which a value has one of several shapes, with their
+// shapes by the name on the wire. In Go a shape is a pointer to a structure with
+// one member, Value; on the wire it is {"<name>": value}.
+var unions = map[reflect.Type]map[string]reflect.Type{
+	reflect.TypeFor[dynamotypes.AttributeValue](): {
+		"B":    reflect.TypeFor[dynamotypes.AttributeValueMemberB](),
+		"BOOL": reflect.TypeFor[dynamotypes.AttributeValueMemberBOOL](),
+		"BS":   reflect.TypeFor[dynamotypes.AttributeValueMemberBS](),
+		"L":    reflect.TypeFor[dynamotypes.AttributeValueMemberL](),
+		"M":    reflect.TypeFor[dynamotypes.AttributeValueMemberM](),
+		"N":    reflect.TypeFor[dynamotypes.AttributeValueMemberN](),
+		"NS":   reflect.TypeFor[dynamotypes.AttributeValueMemberNS](),
+		"NULL": reflect.TypeFor[dynamotypes.AttributeValueMemberNULL](),
+		"S":    reflect.TypeFor[dynamotypes.AttributeValueMemberS](),
+		"SS":   reflect.TypeFor[dynamotypes.AttributeValueMemberSS](),
+	},
+}
+
+// decodeUnion reads one shape of a union. One without any stays nil: the operation
+// says what is wrong with that.
+func decodeUnion(v reflect.Value, n any, path string) error {
+	shapes, ok := unions[v.Type()]
+	if !ok {
+		return fmt.Errorf("%s: the sandbox does not support this parameter", path)
+	}
+	m, ok := n.(map[string]any)
+	if !ok || len(m) > 1 {
+		return fmt.Errorf("%s: not one value of %s", path, v.Type())
+	}
+	for name, x := range m {
+		t, ok := shapes[name]
+		if !ok {
+			return fmt.Errorf("%s: %s is no kind of %s", path, name, v.Type())
+		}
+		shape := reflect.New(t)
+		if err := decode(shape.Elem().FieldByName("Value"), x, path+"."+name); err != nil {
+			return err
+		}
+		v.Set(shape)
+	}
+	return nil
+}
+
+// appendUnion writes one shape of a union.
+func appendUnion(b []byte, v reflect.Value) []byte {
+	shape := reflect.Indirect(v.Elem())
+	for name, t := range unions[v.Type()] {
+		if t == shape.Type() {
+			b = append(append(append(b, '{', '"'), name...), '"', ':')
+			return append(appendJSON(b, shape.FieldByName("Value")), '}')
+		}
+	}
+	return append(b, "null"...)
 }
 
 func lowerFirst(s string) string {
@@ -259,8 +317,8 @@ func asMap(n any) (map[string]any, bool) {
 		return m, true
 	}
 	list, ok := asList(entries)
-	if !ok {
-		return nil, false
+	if !ok { // a map of one key that happens to be called so
+		return m, true
 	}
 	out := make(map[string]any, len(list))
 	for _, e := range list {
@@ -376,6 +434,8 @@ func appendJSON(b []byte, v reflect.Value) []byte {
 	switch v.Kind() {
 	case reflect.Pointer:
 		return appendJSON(b, v.Elem())
+	case reflect.Interface:
+		return appendUnion(b, v)
 	case reflect.Struct:
 		b = append(b, '{')
 		open := len(b)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,6 +107,15 @@ func TestUnlistedOperationsAreRefusedAtEveryLevel(t *testing.T) {
 		if err := g.allow("SQS", "DeleteQueue"); err == nil {
 			t.Errorf("DeleteQueue is not listed but allowed at %s", level)
 		}
+		for _, o := range LabOperations {
+			if err := g.allow(o.Service, o.Name); err == nil {
+				t.Errorf("%s of %s is for labs, and allowed without being asked for at %s", o.Name, o.Service, level)
+			}
+			inLab := &gate{level: level, labs: true}
+			if err := inLab.allow(o.Service, o.Name); (err == nil) != (o.Level <= level) {
+				t.Errorf("in a lab, %s %s of level %s at %s: %v", o.Service, o.Name, o.Level, level, err)
+			}
+		}
 		for _, o := range Operations {
 			if err := g.allow(o.Service, o.Name); (err == nil) != (o.Level <= level) {
 				t.Errorf("%s %s of level %s at %s: %v", o.Service, o.Name, o.Level, level, err)
@@ -173,18 +183,27 @@ func TestPolicyNamesEveryActionOnceAndNoHigherOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var policy struct{ Statement []struct{ Action []string } }
+		var policy struct {
+			Statement []struct {
+				Sid    string
+				Action []string
+			}
+		}
 		if err := json.Unmarshal(text, &policy); err != nil {
 			t.Fatal(err)
 		}
-		got := map[string]int{}
+		got, sids := map[string]int{}, map[string]bool{}
 		for _, s := range policy.Statement {
+			if sids[s.Sid] {
+				t.Errorf("%s: the Sid %s stands twice, which IAM refuses", level, s.Sid)
+			}
+			sids[s.Sid] = true
 			for _, a := range s.Action {
 				got[a]++
 			}
 		}
 		want := map[string]int{}
-		for _, o := range Operations {
+		for _, o := range slices.Concat(Operations, Borrowed) {
 			if o.Level <= level && o.Action != "" {
 				want[o.Action] = 1
 			}

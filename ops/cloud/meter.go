@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/athena"
+	athenatypes "github.com/aws/aws-sdk-go-v2/service/athena/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -35,6 +37,8 @@ const (
 //     service may have done the work: the meter errs towards more money;
 //   - SQS bills a call once for every 64 KiB of messages that it carries, whichever
 //     way they go;
+//   - Athena bills what a query scanned, not the calls: it is booked once, when an answer
+//     says that the query has ended and has not failed;
 //   - GetMetricData bills the metrics asked for, not the call, and not its
 //     expressions. A SEARCH or Metrics Insights expression also bills what it
 //     finds, which a client cannot know: kxops does not use them.
@@ -49,6 +53,7 @@ type Meter struct {
 	calls   int
 	metrics int
 	lines   map[operationKey]Line
+	queries map[string]bool // of Athena, that are booked
 	slots   [paceWindow / paceSlot]paceEntry
 }
 
@@ -70,7 +75,7 @@ type Line struct {
 func NewMeter() *Meter { return newMeter(time.Now) }
 
 func newMeter(now func() time.Time) *Meter {
-	return &Meter{now: now, start: now(), lines: map[operationKey]Line{}}
+	return &Meter{now: now, start: now(), lines: map[operationKey]Line{}, queries: map[string]bool{}}
 }
 
 // count books one attempt, with the answer it got, and returns its price in USD.
@@ -82,6 +87,7 @@ func (m *Meter) count(c *Call, answer any, err error) float64 {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	usd += m.scanned(answer)
 	m.calls++
 	m.metrics += metrics
 	m.usd += usd
@@ -101,6 +107,23 @@ func (m *Meter) count(c *Call, answer any, err error) float64 {
 	}
 	e.usd += usd
 	return usd
+}
+
+// scanned is what a query of Athena costs, when an answer is the first to tell of its
+// end. Call it under the lock.
+func (m *Meter) scanned(answer any) float64 {
+	out, ok := answer.(*athena.GetQueryExecutionOutput)
+	if !ok || out == nil || out.QueryExecution == nil || out.QueryExecution.Status == nil || out.QueryExecution.Statistics == nil {
+		return 0
+	}
+	x := out.QueryExecution
+	over := x.Status.State == athenatypes.QueryExecutionStateSucceeded || x.Status.State == athenatypes.QueryExecutionStateCancelled
+	id := aws.ToString(x.QueryExecutionId)
+	if !over || x.StatementType != athenatypes.StatementTypeDml || m.queries[id] {
+		return 0
+	}
+	m.queries[id] = true
+	return ops.QueryPrice(aws.ToInt64(x.Statistics.DataScannedInBytes))
 }
 
 // Spend returns the totals since Open. PerHour is what was spent in the last ten

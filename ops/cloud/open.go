@@ -67,6 +67,8 @@ type Options struct {
 	// Protocol of CloudWatch: "cbor" (what AWS prefers), "json" or "query" for
 	// emulators. "" takes KXOPS_CLOUDWATCH_PROTOCOL, then cbor.
 	Protocol string
+	// Labs lets LabOperations through as well.
+	Labs bool
 	// NoQuotas sends calls as fast as they come instead of at the documented
 	// rates: for benchmarks and for the sandbox, which needs no mercy.
 	NoQuotas bool
@@ -117,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Cloud, error) {
 	if c.meter == nil {
 		c.meter = NewMeter()
 	}
-	c.gate = &gate{level: o.Access, meter: c.meter, calls: newCallLog(callsKept)}
+	c.gate = &gate{level: o.Access, labs: o.Labs, meter: c.meter, calls: newCallLog(callsKept)}
 	if !o.NoQuotas {
 		c.gate.quotas = newQuotas()
 	}

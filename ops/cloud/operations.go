@@ -21,8 +21,11 @@ const (
 	anyQueue    = "arn:aws:sqs:*:ACCOUNT:*"
 	anyTopic    = "arn:aws:sns:*:ACCOUNT:*"
 	anyFunction = "arn:aws:lambda:*:ACCOUNT:function:*"
+	anyAPI      = "arn:aws:apigateway:*::/apis*" // no account in it
 	anyBucket   = "arn:aws:s3:::*"
 	anyObject   = "arn:aws:s3:::*/*"
+	anyCatalog  = "arn:aws:glue:*:ACCOUNT:*" // the catalog, its databases and its tables
+	anyGroup    = "arn:aws:athena:*:ACCOUNT:workgroup/*"
 	ourAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:kxops*"
 	anyAlarm    = "arn:aws:cloudwatch:*:ACCOUNT:alarm:*"
 	// A mute needs the permission for the rule and for each alarm that it mutes.
@@ -69,7 +72,13 @@ var Operations = []Operation{
 	{Look, "Lambda", "GetFunctionEventInvokeConfig", "lambda:GetFunctionEventInvokeConfig", anyFunction},
 
 	{Look, "S3", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", anyBucket},
+	{Look, "S3", "ListBucketMetricsConfigurations", "s3:GetMetricsConfiguration", anyBucket},
+	{Look, "S3", "GetBucketReplication", "s3:GetReplicationConfiguration", anyBucket},
 	{Look, "S3", "ListObjectsV2", "s3:ListBucket", anyBucket},
+
+	{Look, "ApiGatewayV2", "GetApis", "apigateway:GET", anyAPI},
+	{Look, "ApiGatewayV2", "GetStages", "apigateway:GET", anyAPI},
+	{Look, "ApiGatewayV2", "GetIntegrations", "apigateway:GET", anyAPI},
 
 	{Look, "CloudWatch", "ListMetrics", "cloudwatch:ListMetrics", anything},
 	{Look, "CloudWatch", "GetMetricData", "cloudwatch:GetMetricData", anything},
@@ -92,6 +101,13 @@ var Operations = []Operation{
 	{Peek, "S3", "HeadObject", "s3:GetObject", anyObject},
 	{Peek, "S3", "GetObject", "s3:GetObject", anyObject},
 
+	// A query reads objects, and what it scans is billed by the byte.
+	{Look, "Athena", "GetWorkGroup", "athena:GetWorkGroup", anyGroup},
+	{Peek, "Athena", "StartQueryExecution", "athena:StartQueryExecution", anyGroup},
+	{Peek, "Athena", "GetQueryExecution", "athena:GetQueryExecution", anyGroup},
+	{Peek, "Athena", "GetQueryResults", "athena:GetQueryResults", anyGroup},
+	{Peek, "Athena", "StopQueryExecution", "athena:StopQueryExecution", anyGroup},
+
 	{Peek, "SQS", "ReceiveMessage", "sqs:ReceiveMessage", anyQueue},
 	// A batch operation of SQS has no IAM action of its own: the single one's counts.
 	{Peek, "SQS", "ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility", anyQueue},
@@ -104,6 +120,8 @@ var Operations = []Operation{
 	{Change, "Lambda", "Invoke", "lambda:InvokeFunction", anyFunction},
 	{Change, "SNS", "PublishBatch", "sns:Publish", anyTopic},
 	{Change, "Kinesis", "PutRecords", "kinesis:PutRecords", anyStream},
+	// A temporary copy of an archived object: it is billed, and nothing is lost by it.
+	{Change, "S3", "RestoreObject", "s3:RestoreObject", anyObject},
 	{Change, "Firehose", "PutRecordBatch", "firehose:PutRecordBatch", anyDelivery},
 
 	{Change, "CloudWatch", "PutMetricAlarm", "cloudwatch:PutMetricAlarm", ourAlarm},
@@ -117,15 +135,29 @@ var Operations = []Operation{
 	{Change, "CloudWatch", "DeleteAlarmMuteRule", "cloudwatch:DeleteAlarmMuteRule", muteOrAlarm},
 }
 
+// Borrowed are actions that a service takes with the rights of its caller: without them
+// the call is allowed, and its work fails. Name is the operation that needs them.
+//
+// Athena also writes its results with s3:PutObject. That is not listed: into which bucket
+// a session that may only peek can write is for its owner to say.
+var Borrowed = []Operation{
+	{Peek, "Athena", "StartQueryExecution", "glue:GetDatabase", anyCatalog},
+	{Peek, "Athena", "StartQueryExecution", "glue:GetTable", anyCatalog},
+	{Peek, "Athena", "StartQueryExecution", "glue:GetPartitions", anyCatalog},
+	{Peek, "Athena", "StartQueryExecution", "s3:GetBucketLocation", anyBucket},
+}
+
 type operationKey struct{ service, name string }
 
-var listed = func() map[operationKey]Operation {
-	m := make(map[operationKey]Operation, len(Operations))
-	for _, o := range Operations {
+var listed, listedForLabs = byKey(Operations), byKey(LabOperations)
+
+func byKey(list []Operation) map[operationKey]Operation {
+	m := make(map[operationKey]Operation, len(list))
+	for _, o := range list {
 		m[operationKey{o.Service, o.Name}] = o
 	}
 	return m
-}()
+}
 
 // OperationOf finds an operation by the SDK's service id and operation name.
 func OperationOf(service, name string) (Operation, bool) {

@@ -8,7 +8,8 @@ import (
 )
 
 // Policy returns the least IAM policy for a level as JSON, made from Operations:
-// every action that kxops may call there and nothing else. account fills the
+// every action that kxops may call there, what services do with its rights for it
+// (Borrowed), and nothing else. account fills the
 // resource patterns; "" allows any account. The patterns are of the partition
 // "aws"; GovCloud and China need theirs in place of it.
 func Policy(level Level, account string) ([]byte, error) {
@@ -25,7 +26,7 @@ func Policy(level Level, account string) ([]byte, error) {
 	}
 	actions := map[string][]string{}
 	var patterns []string
-	for _, o := range Operations {
+	for _, o := range slices.Concat(Operations, Borrowed) {
 		if o.Level > level || o.Action == "" {
 			continue
 		}
@@ -38,10 +39,15 @@ func Policy(level Level, account string) ([]byte, error) {
 		Version   string
 		Statement []statement
 	}{Version: "2012-10-17"}
+	sids := map[string]int{}
 	for _, p := range patterns {
+		id := sid(p)
+		if sids[id]++; sids[id] > 1 { // IAM refuses a policy where one stands twice
+			id = fmt.Sprintf("%sPart%d", id, sids[id])
+		}
 		slices.Sort(actions[p])
 		policy.Statement = append(policy.Statement, statement{
-			Sid:      sid(p),
+			Sid:      id,
 			Effect:   "Allow",
 			Action:   slices.Compact(actions[p]),
 			Resource: strings.ReplaceAll(p, "ACCOUNT", account),

@@ -44,6 +44,7 @@ var Quotas = []Quota{
 	{"SNS", "ListSubscriptions", 30, false, "SNS API reference, ListSubscriptions: throttled at 30 per second"},
 	{"Lambda", "Invoke", 10000, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 10 times the concurrency, 1,000 by default; not the control plane"},
 	{"Lambda", "", 15, false, "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 15 per second across the control plane, not per API"},
+	{"ApiGatewayV2", "", 5, false, "https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html: 10 per second over the control plane of an account; half of it is ours"},
 	{"CloudWatch", "GetMetricData", 500, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "ListMetrics", 25, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},
 	{"CloudWatch", "DescribeAlarms", 9, false, "https://docs.aws.amazon.com/general/latest/gr/cw_region.html"},

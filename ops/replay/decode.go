@@ -192,7 +192,7 @@ func (o *object) open() error {
 				return err
 			}
 		case bytes.HasPrefix(head, []byte("PAR1")):
-			return errors.New("it is a Parquet file, and kxops does not read those: query it with Athena")
+			return errors.New("it is a Parquet file, and kxops does not read those: --from athena:DATABASE.TABLE --mode rows replays its rows")
 		default:
 			return nil
 		}

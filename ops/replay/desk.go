@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/athena"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -33,13 +35,16 @@ type Desk struct {
 	polls    float64              // reads of a shard a second; 0: pollsASecond
 	page     int32                // records of one read of a shard; 0: as many as there are
 	disk     func(*os.File) error // of receipts; nil: fsync
+	watches  time.Duration        // between two looks at the guards' metrics; 0: metricsEvery
 	slack    time.Duration        // how far arrival times are out of order; 0: arrivalSlack
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
 	s3       *s3.Client
+	athena   *athena.Client
 	sqs      *sqs.Client
 	sns      *sns.Client
 	lambda   *lambda.Client
+	metrics  *cloudwatch.Client
 	// Those that send: each request leaves once. A repetition is the lane's to decide,
 	// and the SDK's own retry budget would end a long replay (facts: 500 tokens, 5 a retry).
 	putStream   *kinesis.Client
@@ -67,9 +72,11 @@ func New(o Options) *Desk {
 		kinesis:     kinesis.NewFromConfig(o.Config),
 		firehose:    firehose.NewFromConfig(o.Config),
 		s3:          s3.NewFromConfig(o.Config),
+		athena:      athena.NewFromConfig(o.Config),
 		sqs:         sqs.NewFromConfig(o.Config),
 		sns:         sns.NewFromConfig(o.Config),
 		lambda:      lambda.NewFromConfig(o.Config),
+		metrics:     cloudwatch.NewFromConfig(o.Config),
 		putStream:   kinesis.NewFromConfig(once),
 		putDelivery: firehose.NewFromConfig(once),
 		putQueue:    sqs.NewFromConfig(once),

@@ -1,9 +1,11 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 const (
 	watchEvery = 5 * time.Second // the guards, while it runs
+	canaryLook = 2 * time.Second // … and while a canary is watched
 	askTimeout = 10 * time.Second
 )
 
@@ -31,12 +34,16 @@ type canary struct {
 }
 
 // newCanary is nil where the plan has none, or it was passed before an interruption.
-func newCanary(o *Operation, sent int64) *canary {
+// One that was interrupted is watched again, from the start; what was sent before
+// counts as part of it.
+func newCanary(o *Operation, sent int64, passed bool) *canary {
 	n := o.plan.Pace.Canary
-	if n <= 0 || sent >= int64(n) {
+	if n <= 0 || passed {
 		return nil
 	}
-	return &canary{o: o, left: n, open: make(chan struct{}), asked: make(chan struct{})}
+	c := &canary{o: o, left: int(max(0, int64(n)-sent)), open: make(chan struct{}), asked: make(chan struct{})}
+	c.close()
+	return c
 }
 
 // most is how many may go at once; 0: no limit.
@@ -112,7 +119,7 @@ func (c *canary) close() {
 
 // keepWatch asks the guards and reads the control file until the replay is over.
 func (o *Operation) keepWatch(ctx context.Context, over <-chan struct{}) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(cmp.Or(o.desk.watches, watchEvery))
 	defer tick.Stop()
 	control := time.NewTicker(checkpointEvery / 2)
 	defer control.Stop()
@@ -149,13 +156,21 @@ func (o *Operation) watchCanary(ctx context.Context, over <-chan struct{}) {
 		o.note = fmt.Sprintf("%d sent; watching what they do for %.0f s before the rest", o.live.Sent, o.plan.Pace.CanaryWait)
 	}
 	o.mu.Unlock()
+	began := time.Now()
+	most := time.Duration(o.plan.Pace.CanaryMost * float64(time.Second))
 	until := time.NewTimer(time.Duration(o.plan.Pace.CanaryWait * float64(time.Second)))
 	defer until.Stop()
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTicker(canaryLook)
 	defer tick.Stop()
 	for waiting := true; waiting; {
 		select {
 		case <-until.C:
+			// What is not known yet is not fine: a failing function shows a minute later.
+			if o.askMetrics(ctx, true); len(o.unknown()) > 0 && time.Since(began) < most {
+				o.say(ops.Watching, fmt.Sprintf("the canary is sent; waiting for the first numbers of %s, %s at most", strings.Join(o.unknown(), ", "), ops.Span(o.plan.Pace.CanaryMost)))
+				until.Reset(cmp.Or(o.desk.watches, metricsSoon))
+				continue
+			}
 			waiting = false
 		case <-tick.C:
 			o.obey()
@@ -172,15 +187,24 @@ func (o *Operation) watchCanary(ctx context.Context, over <-chan struct{}) {
 		o.state, o.note = ops.Running, ""
 	}
 	o.mu.Unlock()
-	if !o.stopping() {
-		close(o.gate.open)
+	if o.stopping() {
+		return
 	}
+	if err := o.log.Append(line{Word: linePassed, At: o.desk.o.Now().UTC()}); err != nil {
+		o.fail(err)
+		return
+	}
+	close(o.gate.open)
 }
 
 // askGuards halts the replay when a number is worse than the plan allows. A guard that
 // cannot be asked halts nothing: it is said.
 func (o *Operation) askGuards(ctx context.Context) {
+	o.askMetrics(ctx, false)
 	for _, g := range o.plan.Guards {
+		if g.What != ops.GuardDepth {
+			continue
+		}
 		now, err := o.desk.depthOf(ctx, g.ARN)
 		if err != nil {
 			o.mu.Lock()
@@ -189,7 +213,7 @@ func (o *Operation) askGuards(ctx context.Context) {
 			continue
 		}
 		if now > g.Most {
-			o.halt(fmt.Sprintf("%s grew from %.0f to %.0f messages, and the plan allows %.0f: what was sent fails", g.ARN.Name(), g.Was, now, g.Most))
+			o.halt(fmt.Sprintf("%s grew from %.0f to %.0f messages, and the plan allows %.0f: what was sent fails", g.ARN.Name(), g.Was.Or(0), now, g.Most))
 		}
 	}
 }

@@ -28,7 +28,8 @@ const (
 
 	canaryRecords = 100
 	canarySeconds = 20
-	growthAllowed = 10 // messages that a dead-letter queue may grow by before it halts
+	canaryMost    = 180 // seconds: CloudWatch is one or two minutes behind
+	growthAllowed = 10  // messages that a dead-letter queue may grow by before it halts
 
 	// Above these one machine is the wrong tool, and the plan says so (facts: replay, 7).
 	largeTime    = 30 * time.Minute
@@ -52,10 +53,18 @@ func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan
 	if err != nil {
 		return plan, nil, err
 	}
+	if q, ok := src.(athenaSource); ok {
+		q.agree = ask.Agree
+		src = q
+	}
 	if err := dst.find(ctx, &plan); err != nil {
 		return plan, nil, d.explain("ask about "+cmp.Or(ask.To, "the target"), err)
 	}
 	if err := src.find(ctx, &plan); err != nil {
+		var no *declined
+		if errors.As(err, &no) {
+			return plan, nil, no.err
+		}
 		return plan, nil, d.explain("ask about "+cmp.Or(ask.From, "the source"), err)
 	}
 	if dst, err = d.targetOf(plan); err != nil { // with the address that find has put in
@@ -96,6 +105,14 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	}
 	if plan.To, err = endOf("to", ask.To); err != nil {
 		return plan, err
+	}
+	if plan.From.Kind == ops.KindAthena {
+		if plan.Query, err = questionOf(plan, ask.Question); err != nil {
+			return plan, err
+		}
+	}
+	if plan.To.Async = ask.Async; ask.Async && plan.To.Kind != ops.KindFunction {
+		return plan, refused("only a function can be called without waiting for its answer, and %s is none", plan.To.Name())
 	}
 	if s := plan.Select; !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
 		return plan, refused("the window is empty: since %s is not before until %s", s.Since.Format(time.RFC3339), s.Until.Format(time.RFC3339))
@@ -140,6 +157,8 @@ func endOf(side, text string) (ops.ReplayEnd, error) {
 	case ops.KindArchive:
 		end.Bucket, end.Prefix, _ = strings.Cut(strings.TrimPrefix(what, "s3://"), "/")
 		end.Bucket = end.Bucket[strings.LastIndexByte(end.Bucket, ':')+1:]
+	case ops.KindAthena:
+		end.Table = what
 	default:
 		// A name stands as an ARN until the service has been asked for the real one.
 		if end.ARN == "" {
@@ -167,17 +186,21 @@ func (d *Desk) settings(plan *ops.ReplayPlan, ask ops.ReplayAsk, lim Limits) {
 	if plan.From.Kind == ops.KindStream { // a shard gives 2 MiB a second and no more: they are read together
 		p.Readers = min(64, max(1, len(plan.Parts)))
 	}
-	archived := plan.From.Kind == ops.KindArchive || plan.From.Kind == ops.KindDelivery
-	if archived && p.Order != OrderNone { // one object after the other, else a key's events overtake each other
+	if stored(plan.From.Kind) && p.Order != OrderNone { // one object after the other, else a key's events overtake each other
 		p.Readers = 1
-		plan.Facts = append(plan.Facts, ops.Fact{Name: "order kept", Value: "the order of the objects' names and of the records in them: Firehose and its retries do not promise that this is the order of the events"})
+		kept := "the order of the objects' names and of the records in them: Firehose and its retries do not promise that this is the order of the events"
+		if rowsOf(*plan) {
+			kept = "the order of the objects that UNLOAD wrote, and of the rows in them: UNLOAD promises none"
+		}
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "order kept", Value: kept})
 	}
 	if plan.Map.KeepShard && plan.To.Kind != ops.KindStream {
 		plan.Blockers = append(plan.Blockers, "only a stream has shards to keep")
 	}
 }
 
-// guardsOf watches the dead-letter queues behind the target.
+// guardsOf watches the dead-letter queues behind the target, the functions that it sets
+// going, and how far its consumers are behind.
 func (d *Desk) guardsOf(ctx context.Context, plan *ops.ReplayPlan, ask ops.ReplayAsk) error {
 	for _, l := range reach(plan.To.ARN, ask.Links) {
 		if l.Kind != ops.LinkDeadLetter || slices.ContainsFunc(plan.Guards, func(g ops.ReplayGuard) bool { return g.ARN == l.To }) {
@@ -188,15 +211,20 @@ func (d *Desk) guardsOf(ctx context.Context, plan *ops.ReplayPlan, ask ops.Repla
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("its dead-letter queue %s cannot be watched: %s", l.To.Name(), ops.AsProblem(d.explain("ask for its depth", err)).What))
 			continue
 		}
-		plan.Guards = append(plan.Guards, ops.ReplayGuard{ARN: l.To, What: "depth", Was: was, Most: was + float64(cmp.Or(ask.Grow, growthAllowed))})
+		plan.Guards = append(plan.Guards, ops.ReplayGuard{ARN: l.To, What: ops.GuardDepth, Was: ops.Know(was, d.o.Now()), Most: was + float64(cmp.Or(ask.Grow, growthAllowed))})
 	}
+	d.metricGuards(ctx, plan, ask)
 	if len(plan.Guards) > 0 && ask.Canary == 0 {
 		plan.Pace.Canary = canaryRecords
 	} else {
 		plan.Pace.Canary = max(0, ask.Canary)
 	}
+	plan.Pace.CanaryWait, plan.Pace.CanaryMost = 0, 0
 	if plan.Pace.Canary > 0 {
 		plan.Pace.CanaryWait = canarySeconds
+		if len(byMetric(plan.Guards)) > 0 {
+			plan.Pace.CanaryMost = canaryMost
+		}
 	}
 	return nil
 }
@@ -403,9 +431,15 @@ func (t *tasting) estimate() {
 	}
 }
 
+// stored reports sources that are objects in a bucket.
+func stored(k ops.Kind) bool {
+	return k == ops.KindArchive || k == ops.KindDelivery || k == ops.KindAthena
+}
+
 // judge says how a plan has to be confirmed, and what stands against it.
 func (d *Desk) judge(plan *ops.ReplayPlan, ask ops.ReplayAsk) {
 	e := plan.Estimate
+	sameAsQuery(plan)
 	if n, ok := e.Matched.Value(); ok && n == 0 && len(plan.Blockers) == 0 {
 		if all, known := e.Records.Value(); known && int(all) == e.Sampled {
 			why := "none is meant"
@@ -430,11 +464,15 @@ func (d *Desk) judge(plan *ops.ReplayPlan, ask ops.ReplayAsk) {
 		if ask.Protect {
 			plan.Risk = ops.HighRisk
 		}
-		if !plan.Select.Since.IsZero() || plan.Select.Filter != "" || plan.Select.Contains != "" || len(plan.Select.Keys) > 0 || plan.From.Kind == ops.KindFile {
+		if !plan.Select.Since.IsZero() || plan.Select.Filter != "" || plan.Select.Contains != "" || len(plan.Select.Keys) > 0 || plan.From.Kind == ops.KindFile || plan.Query != nil && !plan.Query.Whole {
 			break
 		}
 		plan.Risk = ops.HighRisk
-		plan.Warnings = append(plan.Warnings, "no window, key or filter: everything is replayed")
+		what := "no window, key or filter: everything is replayed"
+		if plan.Query != nil {
+			what = "--whole-objects: everything in the objects is replayed, also what the query does not mean"
+		}
+		plan.Warnings = append(plan.Warnings, what)
 	}
 	if plan.Risk == ops.HighRisk {
 		plan.Confirm = plan.To.Name()
@@ -445,7 +483,7 @@ func (d *Desk) judge(plan *ops.ReplayPlan, ask ops.ReplayAsk) {
 func costOf(plan ops.ReplayPlan, c ops.ReplayCounts) float64 {
 	usd := 0.0
 	switch plan.From.Kind {
-	case ops.KindArchive, ops.KindDelivery:
+	case ops.KindArchive, ops.KindDelivery, ops.KindAthena:
 		usd += float64(len(plan.Parts)) * ops.PricePerBucketGet
 	}
 	if c.Sent == 0 {
@@ -485,7 +523,7 @@ func (d *Desk) unchanged(ctx context.Context, plan ops.ReplayPlan) error {
 		return d.explain("check that nothing has changed since the plan was made", err)
 	}
 	switch plan.From.Kind {
-	case ops.KindArchive, ops.KindDelivery: // each object is read under its ETag
+	case ops.KindArchive, ops.KindDelivery, ops.KindAthena: // each object is read under its ETag
 	default:
 		src, err := d.sourceOf(plan.From.Kind)
 		if err != nil {

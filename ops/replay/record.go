@@ -14,11 +14,12 @@ import (
 // The words of a replay's record. They differ from those of a redrive's: both lie in
 // the same directory.
 const (
-	lineParts = "replay parts" // some parts of the plan, before it
-	linePlan  = "replay"       // the plan, after all its parts: from here on it counts
-	lineAt    = "replay at"    // a checkpoint
-	lineAgain = "replay again" // resumed
-	lineEnd   = "replay end"   // nothing follows but a resume
+	lineParts  = "replay parts"         // some parts of the plan, before it
+	linePlan   = "replay"               // the plan, after all its parts: from here on it counts
+	lineAt     = "replay at"            // a checkpoint
+	lineAgain  = "replay again"         // resumed
+	linePassed = "replay canary passed" // it was watched to its end, and the rest may go
+	lineEnd    = "replay end"           // nothing follows but a resume
 )
 
 // partsTogether is how many parts stand in one line; a part has up to 1 KiB.
@@ -60,6 +61,8 @@ type state struct {
 	last   time.Time           // of the last line
 	runs   int
 
+	passed  bool // the canary was
+	halted  bool // by a guard, and it goes on now
 	repeats int64
 	crashes int // runs that ended without a word
 }
@@ -114,6 +117,8 @@ func readState(lines [][]byte) (*state, error) {
 			}
 			s.end = nil
 			s.runs++
+		case linePassed:
+			s.passed = true
 		case lineEnd:
 			s.end = l.End
 		}

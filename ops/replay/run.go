@@ -72,6 +72,7 @@ type Operation struct {
 	repeats int64            // answers that were lost, in all runs
 	booked  int64            // … as far as the record has them; only checkpoint touches it
 	crashes int              // runs that ended without a word
+	watched watched          // what the guards' metrics say
 	started time.Time
 	at      time.Time // arrival of what was taken last
 	marks   []mark
@@ -237,6 +238,9 @@ func (d *Desk) reopen(ctx context.Context, id string) (*Operation, error) {
 	if err == nil && !s.again() {
 		err = refused("replay %s is over (%s): there is nothing to resume", id, s.end.State)
 	}
+	if err == nil {
+		s.halted = s.end != nil && s.end.State == ops.Halted
+	}
 	if err == nil && s.end == nil { // it ended without a word
 		s.crashes++
 	}
@@ -278,6 +282,7 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 		known: map[string]uint64{}, parkedBefore: map[string]bool{},
 	}
 	o.moved = sync.NewCond(&o.mu)
+	o.watched = watchFrom(o.started, s.halted)
 	for i := range o.tracks {
 		o.tracks[i] = &track{n: s.places[i].N}
 	}
@@ -308,7 +313,7 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	if r := plan.Pace.Rate; r > 0 {
 		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
 	}
-	o.gate = newCanary(o, s.counts.Sent+int64(len(o.known)))
+	o.gate = newCanary(o, s.counts.Sent+int64(len(o.known)), s.passed)
 	for range max(1, plan.Pace.Lanes) {
 		o.lanes = append(o.lanes, newLane(o))
 	}
@@ -618,6 +623,9 @@ func (o *Operation) finish() {
 	}
 	o.result.Bound = boundOf(o.plan, o.limits, o.repeats, o.crashes)
 	o.result.Next = nextOf(o.plan, o.result)
+	if names := o.unknown(); len(names) > 0 {
+		o.result.Next = append(o.result.Next, fmt.Sprintf("how %s did with it is not known: there were no numbers yet; kxops status has them in some minutes", strings.Join(names, ", ")))
+	}
 	close(o.done)
 }
 

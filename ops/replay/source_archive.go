@@ -155,9 +155,11 @@ type finding struct {
 	plan   *ops.ReplayPlan
 	layout layout
 
-	bytes, outside, frozen int64
-	untimed                bool
-	full                   bool
+	bytes, outside int64
+	cold           []ops.ReplayCold // archived, without a copy to read
+	tiering        int              // objects that may be archived, which a listing does not say
+	untimed        bool
+	full           bool
 }
 
 func (s archiveSource) list(ctx context.Context, prefix string, f *finding) error {
@@ -206,11 +208,12 @@ func (f *finding) add(o types.Object) {
 		f.full = true
 		return
 	}
-	switch o.StorageClass {
-	case types.ObjectStorageClassGlacier, types.ObjectStorageClassDeepArchive:
-		if o.RestoreStatus == nil || o.RestoreStatus.RestoreExpiryDate == nil { // else there is a copy to read
-			f.frozen++
-		}
+	switch standingOf(o) {
+	case cold, coming:
+		f.cold = addCold(f.cold, o)
+	}
+	if o.StorageClass == types.ObjectStorageClassIntelligentTiering {
+		f.tiering++
 	}
 	f.bytes += aws.ToInt64(o.Size)
 	f.plan.Parts = append(f.plan.Parts, ops.ReplayPart{ID: key, ETag: aws.ToString(o.ETag), Bytes: aws.ToInt64(o.Size), Class: string(o.StorageClass), Stored: stored})
@@ -248,8 +251,12 @@ func (f *finding) say() {
 	case len(plan.Parts) == 0:
 		block("there is no object under %s%s", where, inWindow(plan.Select))
 	}
-	if f.frozen > 0 {
-		block("%d of %d objects are in Glacier: they have to be restored first (aws s3api restore-object), which takes hours and is billed", f.frozen, len(plan.Parts))
+	if plan.Archived = f.cold; len(f.cold) > 0 {
+		block("%s", coldText(f.cold, len(plan.Parts)))
+		plan.Expires = plan.Created.Add(waitLife)
+	}
+	if f.tiering > 0 {
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "tiering", Value: fmt.Sprintf("%d objects are in INTELLIGENT_TIERING: whether S3 has moved one to an archive tier shows when it is read", f.tiering)})
 	}
 	if !plan.Select.Since.IsZero() || !plan.Select.Until.IsZero() {
 		plan.Facts = append(plan.Facts, ops.Fact{Name: "the window", Value: "chooses objects by when they were stored and by the time in their names; records in them carry no arrival time of their own, so events from up to " +
@@ -288,6 +295,9 @@ func (s archiveSource) read(ctx context.Context, plan ops.ReplayPlan, part int, 
 			return err
 		case changedSince(err):
 			return &ops.Problem{Fault: ops.FaultRefused, What: fmt.Sprintf("s3://%s/%s has changed since the plan was made", plan.From.Bucket, p.ID), Hint: "make a new plan; --except leaves out what this one has sent", Err: err}
+		case isArchived(err):
+			return &ops.Problem{Fault: ops.FaultRefused, What: fmt.Sprintf("s3://%s/%s is archived, and there is no copy to read", plan.From.Bucket, p.ID),
+				Hint: "kxops --access change replay restore " + plan.ID + " asks for one; then the replay can be resumed", Err: err}
 		case !passing(s.desk.o.Explain(err).Fault):
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 // sources is THE list: what events can be replayed from.
 var sources = map[ops.Kind]func(*Desk) source{
+	ops.KindAthena:   func(d *Desk) source { return athenaSource{desk: d} },
 	ops.KindArchive:  func(d *Desk) source { return archiveSource{d} },
 	ops.KindDelivery: func(d *Desk) source { return archiveSource{d} },
 	ops.KindStream:   func(d *Desk) source { return streamSource{desk: d} },

@@ -106,6 +106,43 @@ func TestAFunctionTakesEvents(t *testing.T) {
 	}
 }
 
+// A function that is not awaited gets each event, and one on which it fails counts as sent:
+// the plan says that a receipt is not more than that. Only a function is asked so.
+func TestAFunctionThatIsNotAwaited(t *testing.T) {
+	w := newWorld(t)
+	want := w.events(20)
+	_, err := lambda.NewFromConfig(w.sb.Config()).CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: aws.String("again"), Role: aws.String("arn:aws:iam::" + sandbox.Account + ":role/again"),
+		Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"), Code: &lambdatypes.FunctionCode{ZipFile: []byte("zip")}})
+	w.must(err)
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	w.sb.Handler("again", func(_ context.Context, event []byte) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[string(event)] = true
+		return nil, &sandbox.FunctionError{Type: "Unlucky"}
+	})
+	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "function:again", Async: true, Canary: -1})
+	if !strings.Contains(fmt.Sprint(plan.Facts), "a receipt says that Lambda has accepted the event, not that the function did it") || plan.Pace.Lanes == 0 {
+		t.Errorf("%+v", plan.Facts)
+	}
+	w.ticking()
+	r := started(t, w.desk, plan).Wait()
+	if r.State != ops.Finished || r.Counts.Sent != 20 || r.Counts.Parked != 0 {
+		t.Errorf("%+v %v", r, r.Problem)
+	}
+	w.sb.Advance(10 * time.Minute)
+	mu.Lock()
+	defer mu.Unlock()
+	for _, event := range want {
+		if !seen[event] {
+			t.Errorf("%s did not arrive", event)
+		}
+	}
+	_, _, err = w.desk.Plan(t.Context(), ops.ReplayAsk{From: "stream:orders", To: "null:", Async: true})
+	refusal(t, err, "only a function can be called without waiting")
+}
+
 // A delivery stream of type Direct PUT takes events; one that reads a stream is refused.
 func TestADeliveryStreamTakesEvents(t *testing.T) {
 	w := newWorld(t)

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -141,8 +142,15 @@ func watched(a ops.Alarm) ops.ARN {
 		return build("sns", "%s", "TopicName")
 	case "AWS/Lambda":
 		return build("lambda", "function:%s", "FunctionName")
+	case "AWS/ApiGateway":
+		if name := a.Dimensions["ApiName"]; name != "" {
+			return ops.RESTAPI(part[1], part[3], name)
+		}
+		if id := a.Dimensions["ApiId"]; id != "" {
+			return ops.ARN("arn:" + part[1] + ":apigateway:" + part[3] + "::/apis/" + id)
+		}
 	case "AWS/S3":
-		if name := a.Dimensions["BucketName"]; name != "" {
+		if name := cmp.Or(a.Dimensions["BucketName"], a.Dimensions["SourceBucket"]); name != "" {
 			return ops.ARN("arn:" + part[1] + ":s3:::" + name)
 		}
 	}

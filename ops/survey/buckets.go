@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 
 	"kxops/ops"
 )
@@ -59,7 +61,57 @@ func (s *Survey) describeBucket(ctx context.Context, b ops.Bucket) (ops.Bucket, 
 	for _, x := range out.LambdaFunctionConfigurations {
 		b.Notifications = append(b.Notifications, notification(x.Events, x.Filter, x.LambdaFunctionArn))
 	}
+	return s.describeBucketMetrics(ctx, b)
+}
+
+// describeBucketMetrics reads which metrics of the bucket exist: those of requests
+// and of replication are off unless somebody switched them on.
+func (s *Survey) describeBucketMetrics(ctx context.Context, b ops.Bucket) (ops.Bucket, error) {
+	b.Filters, b.Replicas, b.Unread = nil, nil, true
+	in := &s3.ListBucketMetricsConfigurationsInput{Bucket: &b.Name}
+	for n := 0; n == 0 || in.ContinuationToken != nil && n < maxPages; n++ {
+		out, err := s.buckets.ListBucketMetricsConfigurations(ctx, in)
+		if err != nil {
+			if s.unsupported(err) {
+				break
+			}
+			return b, &partlyError{fmt.Errorf("read the metrics filters of bucket %s: %w", b.Name, err)}
+		}
+		for _, f := range out.MetricsConfigurationList {
+			b.Filters = append(b.Filters, aws.ToString(f.Id))
+		}
+		in.ContinuationToken = out.NextContinuationToken
+	}
+	slices.Sort(b.Filters)
+	out, err := s.buckets.GetBucketReplication(ctx, &s3.GetBucketReplicationInput{Bucket: &b.Name})
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &api) && api.ErrorCode() == "ReplicationConfigurationNotFoundError", s.unsupported(err):
+	case err != nil:
+		return b, &partlyError{fmt.Errorf("read the replication of bucket %s: %w", b.Name, err)}
+	case out.ReplicationConfiguration != nil:
+		b.Replicas = replicas(out.ReplicationConfiguration.Rules)
+	}
+	b.Unread = false
 	return b, nil
+}
+
+// unsupported reports whether the place does not have an operation at all: then it
+// has nothing of what the operation would show.
+func (s *Survey) unsupported(err error) bool {
+	return err != nil && s.cloud.Explain(err).Fault == ops.FaultUnsupported
+}
+
+// replicas are the rules that are on and have metrics.
+func replicas(rules []types.ReplicationRule) []ops.Replica {
+	var out []ops.Replica
+	for _, r := range rules {
+		if d := r.Destination; r.Status == types.ReplicationRuleStatusEnabled && d != nil && d.Metrics != nil && d.Metrics.Status == types.MetricsStatusEnabled {
+			out = append(out, ops.Replica{Rule: aws.ToString(r.ID), To: ops.ARN(aws.ToString(d.Bucket))})
+		}
+	}
+	slices.SortFunc(out, func(a, b ops.Replica) int { return strings.Compare(a.Rule, b.Rule) })
+	return out
 }
 
 func notification(events []types.Event, filter *types.NotificationConfigurationFilter, target *string) ops.Notification {

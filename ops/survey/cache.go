@@ -42,6 +42,7 @@ type file struct {
 	Functions     []kept[ops.Function]
 	Mappings      []kept[mapping]
 	Buckets       []kept[ops.Bucket]
+	APIs          []kept[api]
 	Alarms        []kept[ops.Alarm]
 	ListedAt      map[string]time.Time
 	Measures      map[ops.ARN][]keptMeasure
@@ -220,10 +221,10 @@ func (p *picture) file(now time.Time) file {
 		Version: cacheVersion, Saved: now, Identity: p.Identity,
 		Streams: keepShelf(&p.Streams), Deliveries: keepShelf(&p.Deliveries), Queues: keepShelf(&p.Queues),
 		Topics: keepShelf(&p.Topics), Subscriptions: keepShelf(&p.Subscriptions), Functions: keepShelf(&p.Functions),
-		Mappings: keepShelf(&p.Mappings), Buckets: keepShelf(&p.Buckets), Alarms: keepShelf(&p.Alarms),
+		Mappings: keepShelf(&p.Mappings), Buckets: keepShelf(&p.Buckets), APIs: keepShelf(&p.APIs), Alarms: keepShelf(&p.Alarms),
 		ListedAt: map[string]time.Time{
 			"streams": p.Streams.At, "deliveries": p.Deliveries.At, "queues": p.Queues.At, "topics": p.Topics.At,
-			"functions": p.Functions.At, "buckets": p.Buckets.At, "alarms": p.Alarms.At, "metrics": p.MetricsAt,
+			"functions": p.Functions.At, "buckets": p.Buckets.At, "apis": p.APIs.At, "alarms": p.Alarms.At, "metrics": p.MetricsAt,
 		},
 		Measures: make(map[ops.ARN][]keptMeasure, len(p.Measures)),
 	}
@@ -277,6 +278,7 @@ func (p *picture) restore(path, region string) error {
 	loadShelf(&p.Functions, f.Functions, f.ListedAt["functions"])
 	loadShelf(&p.Mappings, f.Mappings, f.ListedAt["functions"])
 	loadShelf(&p.Buckets, f.Buckets, f.ListedAt["buckets"])
+	loadShelf(&p.APIs, f.APIs, f.ListedAt["apis"])
 	loadShelf(&p.Alarms, f.Alarms, f.ListedAt["alarms"])
 	p.MetricsAt = f.ListedAt["metrics"]
 	for arn, measures := range f.Measures {

@@ -43,6 +43,11 @@ func Find(sn ops.Snapshot, ref string) (ops.ARN, error) {
 			hits = append(hits, a)
 		}
 	}
+	for _, x := range sn.APIs.Items { // its ARN knows only the id
+		if x.Name == name && !slices.Contains(hits, x.ARN) && (kind == "" || kind == ops.KindAPI) {
+			hits = append(hits, x.ARN)
+		}
+	}
 	switch len(hits) {
 	case 0:
 		return "", unknownName(known, name, kind, name)
@@ -51,6 +56,10 @@ func Find(sn ops.Snapshot, ref string) (ops.ARN, error) {
 	}
 	var choices []string
 	for _, a := range hits {
+		if a.Kind() == ops.KindAPI { // two APIs may have one name
+			choices = append(choices, string(a))
+			continue
+		}
 		choices = append(choices, string(a.Kind())+":"+name)
 	}
 	return "", &ops.Problem{
@@ -60,7 +69,7 @@ func Find(sn ops.Snapshot, ref string) (ops.ARN, error) {
 	}
 }
 
-var kinds = []ops.Kind{ops.KindStream, ops.KindDelivery, ops.KindQueue, ops.KindTopic, ops.KindFunction, ops.KindBucket}
+var kinds = []ops.Kind{ops.KindStream, ops.KindDelivery, ops.KindQueue, ops.KindTopic, ops.KindFunction, ops.KindBucket, ops.KindAPI}
 
 func inventory(sn ops.Snapshot) []ops.ARN {
 	var out []ops.ARN
@@ -80,6 +89,9 @@ func inventory(sn ops.Snapshot) []ops.ARN {
 		out = append(out, x.ARN)
 	}
 	for _, x := range sn.Buckets.Items {
+		out = append(out, x.ARN)
+	}
+	for _, x := range sn.APIs.Items {
 		out = append(out, x.ARN)
 	}
 	return out

@@ -20,6 +20,7 @@ type picture struct {
 	Functions     shelf[ops.Function]
 	Mappings      shelf[mapping]
 	Buckets       shelf[ops.Bucket]
+	APIs          shelf[api]
 	Alarms        shelf[ops.Alarm]
 
 	Concurrency ops.Reading // functions at once, as the account's quota allows
@@ -64,6 +65,7 @@ func newPicture() picture {
 		Functions:     newShelf[ops.Function](),
 		Mappings:      newShelf[mapping](),
 		Buckets:       newShelf[ops.Bucket](),
+		APIs:          newShelf[api](),
 		Alarms:        newShelf[ops.Alarm](),
 		Measures:      map[ops.ARN]ops.Measures{},
 		Problems:      map[string]*ops.Problem{},
@@ -76,7 +78,7 @@ func newPicture() picture {
 // Empty reports whether nothing at all is known.
 func (p *picture) Empty() bool {
 	return len(p.Streams.Entries)+len(p.Deliveries.Entries)+len(p.Queues.Entries)+len(p.Topics.Entries)+
-		len(p.Functions.Entries)+len(p.Buckets.Entries)+len(p.Alarms.Entries) == 0
+		len(p.Functions.Entries)+len(p.Buckets.Entries)+len(p.APIs.Entries)+len(p.Alarms.Entries) == 0
 }
 
 // itIs takes over who we are. A picture of another account, left on disk when the
@@ -91,6 +93,7 @@ func (p *picture) itIs(id ops.Identity) {
 		dropRecalled(&p.Functions)
 		dropRecalled(&p.Mappings)
 		dropRecalled(&p.Buckets)
+		dropRecalled(&p.APIs)
 		dropRecalled(&p.Alarms)
 		p.recalled = false
 	}
@@ -107,7 +110,7 @@ func dropRecalled[T any](sh *shelf[T]) {
 
 // unfinished reports whether our own deadline ended the last look early.
 func (p *picture) unfinished() bool {
-	return p.Streams.cut || p.Deliveries.cut || p.Queues.cut || p.Topics.cut || p.Subscriptions.cut || p.Functions.cut || p.Buckets.cut
+	return p.Streams.cut || p.Deliveries.cut || p.Queues.cut || p.Topics.cut || p.Subscriptions.cut || p.Functions.cut || p.Buckets.cut || p.APIs.cut
 }
 
 // Snapshot builds the value that is handed out.
@@ -123,6 +126,7 @@ func (p *picture) Snapshot() ops.Snapshot {
 		Topics:         p.topics(),
 		Functions:      section(&p.Functions, true, func(f *ops.Function) string { return f.Name }),
 		Buckets:        section(&p.Buckets, false, func(b *ops.Bucket) string { return b.Name }),
+		APIs:           p.apis(),
 		Alarms:         section(&p.Alarms, true, func(a *ops.Alarm) string { return a.Name }),
 		Concurrency:    p.Concurrency,
 		MetricsAt:      p.MetricsAt,
@@ -160,6 +164,7 @@ func (p *picture) Snapshot() ops.Snapshot {
 	sn.Topics.Problem = first(sn.Topics.Problem, p.Subscriptions.Problem, p.Problems["topics"])
 	sn.Functions.Problem = first(sn.Functions.Problem, p.Mappings.Problem, p.Problems["functions"], p.Problems["descriptions"])
 	sn.Buckets.Problem = first(sn.Buckets.Problem, p.Problems["buckets"])
+	sn.APIs.Problem = first(sn.APIs.Problem, p.Problems["apis"])
 	sn.Alarms.Problem = first(sn.Alarms.Problem, p.Problems["alarms"])
 	sn.MetricsProblem = first(sn.MetricsProblem, p.Problems["metrics"], p.activity.problem)
 	return sn
@@ -171,14 +176,18 @@ func (p *picture) arnOf(known ops.ARN, service, resource string) ops.ARN {
 	if known != "" || p.Identity.Account == "" {
 		return known
 	}
-	partition := "aws"
+	return ops.ARN(strings.Join([]string{"arn", partitionOf(p.Identity.Region), service, p.Identity.Region, p.Identity.Account, resource}, ":"))
+}
+
+// partitionOf is the part of AWS that a region is in.
+func partitionOf(region string) string {
 	switch {
-	case strings.HasPrefix(p.Identity.Region, "cn-"):
-		partition = "aws-cn"
-	case strings.HasPrefix(p.Identity.Region, "us-gov-"):
-		partition = "aws-us-gov"
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
 	}
-	return ops.ARN(strings.Join([]string{"arn", partition, service, p.Identity.Region, p.Identity.Account, resource}, ":"))
+	return "aws"
 }
 
 func first(problems ...*ops.Problem) *ops.Problem {
@@ -189,6 +198,10 @@ func first(problems ...*ops.Problem) *ops.Problem {
 	}
 	return nil
 }
+
+// sleepsAfter is how long a queue is idle before it publishes no metrics any more
+// (SQS developer guide, available CloudWatch metrics).
+const sleepsAfter = 6 * time.Hour
 
 // asleep is what is known of a queue that publishes nothing: not zeros.
 var asleep = ops.Measures{
@@ -224,10 +237,33 @@ func (p *picture) topics() ops.Section[ops.Topic] {
 	})
 }
 
+func (p *picture) apis() ops.Section[ops.API] {
+	return sectionOf(&p.APIs, false, func(a *api) string { return a.Name + " " + string(a.ARN) }, func(x *api) ops.API {
+		a := x.API
+		a.Stages = slices.Clone(a.Stages)
+		for i := range a.Stages {
+			a.Stages[i].Measures = p.Measures[a.StageARN(a.Stages[i].Name)]
+		}
+		a.Feeds = slices.Clone(a.Feeds)
+		for _, name := range x.Streams { // an integration names a stream of its own account
+			if arn := p.arnOf("", "kinesis", "stream/"+name); arn != "" {
+				a.Feeds = append(a.Feeds, arn)
+				a.Unnamed--
+			}
+		}
+		slices.Sort(a.Feeds)
+		a.Feeds = slices.Compact(a.Feeds)
+		return a
+	})
+}
+
 // awake reports whether a queue publishes metrics, as far as can be told.
 func (p *picture) awake(q *queue) bool {
 	if q.Depths != [3]int64{} {
 		return true
+	}
+	if p.Queues.At.Sub(q.Created) < sleepsAfter {
+		return true // it is too young to have been idle for so long: it has no data yet
 	}
 	known, active := p.activity.of("AWS/SQS", "ApproximateNumberOfMessagesVisible", []string{"QueueName", q.Name})
 	return !known || active

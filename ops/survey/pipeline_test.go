@@ -462,3 +462,42 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+// A queue that was made a minute ago cannot have been idle for six hours.
+func TestANewQueueIsNotAsleep(t *testing.T) {
+	made := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for age, awake := range map[time.Duration]bool{time.Minute: true, 5 * time.Hour: true, 7 * time.Hour: false} {
+		p := &picture{Queues: shelf[queue]{At: made.Add(age)}}
+		p.activity = newActivity()
+		p.activity.lists[roster{"AWS/SQS", "ApproximateNumberOfMessagesVisible"}] = map[string]bool{} // it published nothing lately
+		if got := p.awake(&queue{Queue: ops.Queue{Name: "orders", Created: made}}); got != awake {
+			t.Errorf("awake after %s: %v", age, got)
+		}
+	}
+}
+
+// CloudWatch lists new metrics up to a quarter of an hour late. A delivery that was just
+// made is followed all the same: it would pass for idle while it fails.
+func TestWhatWasJustMadeIsFollowed(t *testing.T) {
+	t.Parallel()
+	p := at(t, "", Options{})
+	p.build(t)
+	k := kinesis.NewFromConfig(p.Config())
+	for i := range 8 {
+		if _, err := k.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), PartitionKey: aws.String(fmt.Sprint(i)), Data: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		p.Advance(time.Minute)
+	}
+	sn := p.look(t)
+	if n, ok := sn.Streams.Items[0].Measures.Last(ops.Incoming).Value(); !ok || n < 1 {
+		t.Errorf("incoming %v (%s)", n, sn.Streams.Items[0].Measures.Last(ops.Incoming).Why())
+	}
+	d := sn.Deliveries.Items[0]
+	if n, ok := d.Measures.Last(ops.SourceRead).Value(); !ok || n < 1 {
+		t.Errorf("read from the stream: %v (%s)", n, d.Measures.Last(ops.SourceRead).Why())
+	}
+	if _, ok := d.Measures.Last(ops.Delivered).Value(); !ok {
+		t.Errorf("delivered: %s", d.Measures.Last(ops.Delivered).Why())
+	}
+}

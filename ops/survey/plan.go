@@ -93,23 +93,26 @@ func wanted(sn ops.Snapshot, focus map[ops.ARN]bool, now time.Time) []want {
 	w := make(wants, 0, 3*(len(sn.Streams.Items)+len(sn.Deliveries.Items)+len(sn.Queues.Items)+len(sn.Functions.Items)))
 	readsStream := map[ops.ARN]bool{}
 	for _, st := range sn.Streams.Items {
-		w.stream(st, heats[st.ARN])
+		w.young(st.Created, now, func() { w.stream(st, heats[st.ARN]) })
 		for _, c := range st.Consumers {
 			readsStream[c.ARN] = true
 			heats[c.ARN] = max(heats[c.ARN], heats[st.ARN]) // the lag of a stream in danger has a name
 		}
 	}
 	for _, d := range sn.Deliveries.Items {
-		w.delivery(d, heats[d.ARN])
+		w.young(d.Created, now, func() { w.delivery(d, heats[d.ARN]) })
 	}
 	for _, q := range sn.Queues.Items {
-		w.queue(q, heats[q.ARN])
+		w.young(q.Created, now, func() { w.queue(q, heats[q.ARN]) })
 	}
 	for _, f := range sn.Functions.Items {
 		w.function(f, readsStream[f.ARN], heats[f.ARN])
 	}
 	for _, t := range sn.Topics.Items {
 		w.topic(t, heats[t.ARN])
+	}
+	for _, a := range sn.APIs.Items {
+		w.young(a.Created, now, func() { w.api(a, heats[a.ARN]) })
 	}
 	return w
 }
@@ -119,6 +122,24 @@ type wants []want
 func (w *wants) add(every int, q query) {
 	if every != never && q.of != "" {
 		*w = append(*w, want{query: q, every: every})
+	}
+}
+
+// unlisted is how long a new resource's metrics may be missing from what is known to
+// be active: CloudWatch lists a new metric within a quarter of an hour (ListMetrics, API
+// reference), and the list is read every quarter of an hour.
+const unlisted = 2 * activeEvery
+
+// young marks what is wanted of a resource that was just made: its metrics are asked for
+// although nobody lists them, or it would be called idle while it fails.
+func (w *wants) young(created, now time.Time, add func()) {
+	from := len(*w)
+	add()
+	if created.IsZero() || now.Sub(created) > unlisted {
+		return
+	}
+	for i := from; i < len(*w); i++ {
+		(*w)[i].sure = true
 	}
 }
 
@@ -165,6 +186,9 @@ func (w *wants) delivery(d ops.Delivery, h heat) {
 		w.add(inOut, of(ops.SourceRead, "DataReadFromKinesisStream.Records", "Sum", 1))
 	}
 	w.add(inOut, of(ops.Delivered, to+".Records", "Sum", 1))
+	// Nothing is listed for what has just begun to come out again: silence would pass
+	// for a blocked delivery.
+	(*w)[len(*w)-1].sure = d.TakesIn()
 	w.add(h.context(), of(ops.DeliverySucc, to+".Success", "Average", 1))
 	if d.Transform != "" {
 		w.add(h.context(), of(ops.TransformSucc, "ExecuteProcessing.Success", "Average", 1))
@@ -233,6 +257,24 @@ func (w *wants) topic(t ops.Topic, h heat) {
 	w.add(h.context(), of(ops.Published, "NumberOfMessagesPublished"))
 }
 
+// api asks for the stages of an API that feeds a pipeline; others have none of our
+// business, unless somebody looks at them.
+func (w *wants) api(a ops.API, h heat) {
+	if !a.FeedsPipeline() && h != onScreen {
+		return
+	}
+	names := a.Metrics()
+	for _, stage := range a.Stages {
+		of := func(m ops.Metric, name, stat string, scale float64) query {
+			return query{a.StageARN(stage.Name), m, "AWS/ApiGateway", name, stat, scale, []string{names.Dimension, names.Of, "Stage", stage.Name}}
+		}
+		w.add(h.vital(), of(ops.APIFailed, names.Failed, "Average", 1))
+		w.add(h.context(), of(ops.APIRejected, names.Rejected, "Average", 1))
+		w.add(h.context(), of(ops.APIRequests, names.Count, "SampleCount", 1))
+		w.add(h.detail(), of(ops.APILatency, names.Latency, "p90", 0.001))
+	}
+}
+
 // heats says which resources are on screen and which are in danger.
 func heats(sn ops.Snapshot, focus map[ops.ARN]bool, now time.Time) map[ops.ARN]heat {
 	out := map[ops.ARN]heat{}
@@ -254,7 +296,7 @@ func heats(sn ops.Snapshot, focus map[ops.ARN]bool, now time.Time) map[ops.ARN]h
 // decides reports whether a metric is one that tells that data will be lost.
 func decides(metric string) bool {
 	switch metric {
-	case "GetRecords.IteratorAgeMilliseconds", "IteratorAge", "KinesisMillisBehindLatest", "ApproximateAgeOfOldestMessage":
+	case "GetRecords.IteratorAgeMilliseconds", "IteratorAge", "KinesisMillisBehindLatest", "ApproximateAgeOfOldestMessage", "5xx", "5XXError", "ExecutionError":
 		return true
 	}
 	return strings.HasSuffix(metric, ".DataFreshness")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -65,6 +66,11 @@ func (s *Survey) describe(ctx context.Context, of ops.ARN) (any, error) {
 		return out, err
 	case ops.KindBucket:
 		return s.buckets.GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: &name})
+	case ops.KindAPI:
+		if of.ByMetrics() {
+			return nil, &ops.Problem{Fault: ops.FaultUnsupported, What: fmt.Sprintf("REST API %s is known by its metrics only", of.Name())}
+		}
+		return s.apis.GetIntegrations(ctx, &apigatewayv2.GetIntegrationsInput{ApiId: &name})
 	}
 	return nil, &ops.Problem{Fault: ops.FaultUnsupported, What: fmt.Sprintf("%s is of no kind that kxops can describe", of)}
 }

@@ -10,7 +10,7 @@
 //
 // Read the files in this order: survey.go (one look), shelf.go (how a kind of
 // resource is listed and described), streams.go, deliveries.go, queues.go,
-// topics.go, functions.go, buckets.go, alarms.go (the kinds), relate.go (who
+// topics.go, functions.go, apis.go, buckets.go, alarms.go (the kinds), relate.go (who
 // reads and who fails into what), plan.go (which numbers now, and what that
 // costs), activity.go (who is asleep), metrics.go (asking), picture.go (what is
 // known so far), cache.go (the last picture on disk), find.go, raw.go.
@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -78,6 +79,7 @@ type Survey struct {
 	topics     *sns.Client
 	functions  *lambda.Client
 	buckets    *s3.Client
+	apis       *apigatewayv2.Client
 	metrics    *cloudwatch.Client
 
 	looking sync.Mutex // held for the whole of a look
@@ -105,6 +107,7 @@ func New(c *cloud.Cloud, o Options) *Survey {
 		topics:     sns.NewFromConfig(cfg),
 		functions:  lambda.NewFromConfig(cfg),
 		buckets:    s3.NewFromConfig(cfg),
+		apis:       apigatewayv2.NewFromConfig(cfg),
 		metrics:    c.CloudWatch(),
 		changed:    make(chan struct{}, 1),
 		picture:    newPicture(),
@@ -176,6 +179,7 @@ func (s *Survey) look(ctx context.Context) {
 		"queues":     s.surveyQueues,
 		"topics":     s.surveyTopics,
 		"functions":  s.surveyFunctions,
+		"apis":       s.surveyAPIs,
 	} {
 		kinds.Go(func() { s.safely(name, func() { survey(ctx) }) })
 	}

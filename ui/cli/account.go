@@ -104,6 +104,9 @@ func (s *session) open(ctx context.Context, profile, region string) (*account, e
 		guards: func(id string) bool { return c.For(set.Name, id).Protected },
 		survey: survey.New(door, survey.Options{
 			Budget: cmp.Or(float64(s.budget), set.Budget), Pace: set.Pace, Buckets: set.Buckets,
+			// A sandbox is another world each time it is started, with the same account and
+			// often at the same port: the picture of the one before is a lie.
+			NoCache: isSandbox(door.Place().Endpoint),
 		}),
 	}, nil
 }

@@ -68,6 +68,12 @@ func taggable(s ops.Snapshot) []ops.ARN {
 	for _, x := range s.Topics.Items {
 		out = append(out, x.ARN)
 	}
+	for _, x := range s.Buckets.Items {
+		out = append(out, x.ARN)
+	}
+	for _, x := range s.APIs.Items {
+		out = append(out, x.ARN)
+	}
 	return out
 }
 

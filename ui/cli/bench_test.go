@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -189,7 +190,7 @@ func benchScenario() string {
 // busyEndpoint is a scenario on a socket, each call slowed by latency.
 func busyEndpoint(b *testing.B, scenario string, latency time.Duration) string {
 	b.Helper()
-	sb, err := startSandbox(scenario, 1, false, time.Time{}, nil)
+	sb, err := startSandbox(scenario, 1, false, time.Time{}, io.Discard, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,10 +20,12 @@ var commands = []func(*session) *cobra.Command{
 	newAlarms,
 	newInfo,
 	newJournal,
+	newLab,
 	newSandbox,
 	newPolicy,
 	newCompletion,
 	newVersion,
+	newMan,
 }
 
 // noSuchCommand refuses words that are no command, and names the nearest.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"time"
@@ -83,7 +84,7 @@ func raise(scenario string, seed uint64, start time.Time, failed func(error)) *s
 				failed(st.err)
 			}
 		}()
-		st.sb, st.err = startSandbox(scenario, seed, false, start, failed)
+		st.sb, st.err = startSandbox(scenario, seed, false, start, io.Discard, failed)
 	}()
 	return st
 }

@@ -18,6 +18,7 @@ import (
 // replayCommands is THE list of what can be done with old events.
 var replayCommands = []func(*session) *cobra.Command{
 	newReplayPlan,
+	newReplayRestore,
 	newReplayApply,
 	newReplayLs,
 	newReplayShow,
@@ -32,8 +33,8 @@ func newReplay(s *session) *cobra.Command {
 		Use:   "replay",
 		Short: "Old events again, on purpose, with proof: from a stream, an archive or a file",
 		Long: `Sends events again that were there before: from a stream's retention, the archive of a
-delivery stream in S3, or a file; to a queue, a stream, a topic, a function, a file, or
-nowhere (a rehearsal).
+delivery stream in S3, what a query of Athena selects, or a file; to a queue, a stream, a
+topic, a function, a file, or nowhere (a rehearsal).
 
 A plan freezes what is read and where it goes, and says what that sets going. Apply does
 exactly that, keeps a receipt for each record, and can be paused, killed and resumed.

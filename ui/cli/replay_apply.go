@@ -23,6 +23,10 @@ func newReplayApply(s *session) *cobra.Command {
 		Long: `Applies a plan as it was saved. It refuses one that was edited, expired, is for another
 account, or whose source or target is not what it was.
 
+A plan that waited for archived objects is looked at again when they are back: what is
+read stays the same objects, the target must be what it was, and the samples that could
+not be read before are shown. Until then it says when they are to be expected.
+
 Ctrl+c pauses: what is in the air is answered, the place is on the disk, and "kxops replay
 resume" goes on. Ctrl+c again stops at once; resuming then may send some records twice,
 and says how many at most. A rehearsal (to null: or a file) needs no --access change.
@@ -50,8 +54,14 @@ func (s *session) replayApply(ctx context.Context, path string) error {
 	if err := t.mayRead(); err != nil {
 		return err
 	}
+	var samples []ops.ReplaySample
+	if plan.Waits() { // for archived objects: nobody has seen yet what is in them
+		if plan, samples, err = t.thaw(ctx, plan, path); err != nil {
+			return err
+		}
+	}
 	if s.dryRun || !s.json() { // else there are two documents: the result alone is the answer
-		if err := t.printReplayPlan(plan, nil, 0); err != nil {
+		if err := t.printReplayPlan(plan, samples, samplesShown); err != nil {
 			return err
 		}
 	}

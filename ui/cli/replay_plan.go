@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,13 +32,17 @@ type replayFlags struct {
 	rate         float64
 	canary       int
 	grow         int
+	failing      float64
+	lag          time.Duration
+	async        bool
 	again        bool
 	samples      int
 	out          string
+	athena       athenaFlags
 }
 
 func newReplayPlan(s *session) *cobra.Command {
-	f := replayFlags{mark: choiceFlag{value: "attributes", allowed: []string{"attributes", "none"}}, order: choiceFlag{value: "key", allowed: []string{"none", "key", "shard"}}}
+	f := replayFlags{athena: newAthenaFlags(), mark: choiceFlag{value: "attributes", allowed: []string{"attributes", "none"}}, order: choiceFlag{value: "key", allowed: []string{"none", "key", "shard"}}}
 	c := &cobra.Command{
 		Use:   "plan --from SOURCE --to TARGET",
 		Short: "What would be read, sent and set going; nothing is sent",
@@ -45,15 +51,27 @@ their ETags, the target's identity, mapping, order, limits and guards. It reads 
 records, shows which are meant and which are not, and estimates the rest.
 
 SOURCE is stream:NAME, archive:BUCKET/PREFIX, delivery:NAME (where a delivery stream
-wrote to) or file:PATH. TARGET is queue:NAME, stream:NAME, topic:NAME, function:NAME,
-delivery:NAME, file:PATH or null: (a rehearsal: everything happens but the sending).
+wrote to), athena:DATABASE.TABLE or file:PATH. TARGET is queue:NAME, stream:NAME,
+topic:NAME, function:NAME, delivery:NAME, file:PATH or null: (a rehearsal: everything
+happens but the sending).
 
 Filters go from cheap to expensive: shards or prefixes, time, key, bytes, jq. A text that
 a jq expression compares with == is looked for in the bytes first.
 
+With athena: a query of Athena runs once, for the plan: --where is its condition, and each
+? in it takes the next --param or --number. What it may cost is said first, and asked
+about above $0.10 or where the workgroup has no limit; --dry-run shows the query and does
+not run it. --mode raw reads the objects that the rows lie in, byte for byte: the query
+chooses objects, --filter the records in them. --mode rows has Athena write the rows anew
+(UNLOAD, into the place for results, where they stay): reconstructed, not byte exact.
+
+A plan whose objects are archived (GLACIER, DEEP_ARCHIVE) is saved too, with exit code 4:
+"kxops replay restore" asks for them back, and the plan is applied when they are there.
+
 Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the plan.`,
 		Example: `  kxops replay plan --from archive:events/orders/ --since 2026-11-17T00:00Z --until 2026-11-18T00:00Z --filter '.customer_id == "4712"' --to null:
   kxops replay plan --from stream:orders --since 3h --key 4712 --to queue:reprocess --plan-out 4712.plan
+  kxops replay plan --from athena:shop.orders --where 'customer = ? and dt = ?' --param 4712 --param 2026-11-17 --filter '.customer == "4712"' --to queue:reprocess
   kxops replay plan --from delivery:orders-archive --since 2d --to stream:orders-again --map-key .customer_id --rate 500`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -65,14 +83,16 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.from, "from", "", "SOURCE: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, file:PATH")
+	fs.StringVar(&f.from, "from", "", "SOURCE: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH")
 	fs.StringVar(&f.to, "to", "", "TARGET: queue:NAME, stream:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:")
 	fs.Var(&f.since, "since", "arrived not before: a time with its zone, or so long ago")
 	fs.Var(&f.until, "until", "arrived before")
 	fs.StringArrayVar(&f.keys, "key", nil, "partition key, any of several; for streams")
 	fs.StringVar(&f.contains, "contains", "", "the text occurs in the body")
 	fs.StringVar(&f.filter, "filter", "", "jq over the body: true is meant")
+	f.athena.register(c)
 	fs.StringVar(&f.except, "except", "", "not what this earlier replay has sent, by its receipts")
+	fs.BoolVar(&f.async, "async", false, "to a function: do not wait for its answer; receipts then say that Lambda accepted an event, not that it was done")
 	fs.StringVar(&f.mapKey, "map-key", "", "jq over the body: the key to send with; default: as it was")
 	fs.StringVar(&f.mapBody, "map-body", "", "jq over the body: what to send; default: byte for byte")
 	fs.BoolVar(&f.keepShard, "keep-shard", false, "stream to stream: the range of the old shard decides where a record goes, not its key")
@@ -80,8 +100,10 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.Var(&f.order, "order", "key: those of one key in their order; shard: those of one shard or object; none")
 	fs.IntVar(&f.lanes, "lanes", 0, "requests in the air; default: chosen by the plan")
 	fs.Float64Var(&f.rate, "rate", 0, "records a second at most; default: what the target takes")
-	fs.IntVar(&f.canary, "canary", 0, "so many first, then look at the dead-letter queues, then the rest; -1: none; default: chosen by the plan")
+	fs.IntVar(&f.canary, "canary", 0, "so many first, then look at dead-letter queues, errors and lag, then the rest; -1: none; default: chosen by the plan")
 	fs.IntVar(&f.grow, "guard-growth", 0, "halt (exit 5) when a dead-letter queue behind the target grows by more messages than this; default: chosen by the plan")
+	fs.Float64Var(&f.failing, "guard-errors", 0, "halt (exit 5) when so much more of a function's calls fail than before, in percent; default: chosen by the plan")
+	fs.DurationVar(&f.lag, "guard-lag", 0, "halt (exit 5) when consumers fall so much further behind, such as 30m; default: chosen by the plan")
 	fs.BoolVar(&f.again, "allow-rereplay", false, "also events that carry the mark of a replay")
 	fs.IntVar(&f.samples, "samples", samplesShown, "so many records that are meant, and as many that are not, are shown; at most 20")
 	fs.StringVar(&f.out, "plan-out", "", "write the plan into this new file: `kxops replay apply` applies exactly that")
@@ -92,7 +114,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 
 // What a replay reads from and sends to, as the flags name it.
 var (
-	replaySources = []string{"stream", "archive", "delivery", "file"}
+	replaySources = []string{"stream", "archive", "delivery", "athena", "file"}
 	replayTargets = []string{"queue", "stream", "topic", "function", "delivery", "file", "null"}
 )
 
@@ -104,7 +126,7 @@ func kindOf(end string) string {
 func (f *replayFlags) check(c *cobra.Command) error {
 	switch {
 	case f.from == "":
-		return wrongUsage("--from is missing: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME or file:PATH")
+		return wrongUsage("--from is missing: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE or file:PATH")
 	case f.to == "":
 		return wrongUsage("--to is missing: queue:NAME, stream:NAME, file:PATH, or null: for a rehearsal")
 	case !strings.HasPrefix(f.from, "arn:") && !slices.Contains(replaySources, kindOf(f.from)):
@@ -119,10 +141,14 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage("--samples must be 0 to 20")
 	case c.Flags().Changed("guard-growth") && f.grow < 1:
 		return wrongUsage("--guard-growth must be at least 1")
+	case c.Flags().Changed("guard-errors") && !(f.failing > 0 && f.failing <= 100):
+		return wrongUsage("--guard-errors must be above 0 and at most 100 percent")
+	case c.Flags().Changed("guard-lag") && f.lag < time.Minute:
+		return wrongUsage("--guard-lag must be at least 1m: metrics have a point a minute")
 	case c.Flags().Changed("plan-out") && f.out == "":
 		return wrongUsage("--plan-out needs the name of a file")
 	}
-	return nil
+	return f.athena.check(c, f.from)
 }
 
 func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
@@ -146,7 +172,8 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		From: f.from, To: f.to,
 		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value},
-		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Canary: f.canary, Grow: f.grow, Again: f.again, Reason: s.reason,
+		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
+		Question: f.athena.question(), Agree: t.toQuery(ctx),
 	}
 	if !strings.HasPrefix(f.to, "null") && !strings.HasPrefix(f.to, "file:") {
 		var account string
@@ -154,14 +181,20 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		ask.Protect = t.account.guarded(account)
 	}
 	plan, samples, err := t.desk.Plan(ctx, ask)
+	if errors.Is(err, errShownOnly) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	if err := t.printReplayPlan(plan, samples, f.samples); err != nil {
 		return err
 	}
-	if len(plan.Blockers) > 0 {
+	if len(plan.Blockers) > 0 && !plan.Waits() {
 		return refused("this plan could not be applied: "+strings.Join(plan.Blockers, "; "), "")
+	}
+	if plan.Waits() {
+		return s.planWaits(plan, f.out)
 	}
 	if f.out != "" && !s.dryRun {
 		if err := writePlan(f.out, plan); err != nil {
@@ -170,4 +203,16 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		s.say(fmt.Sprintf("the plan is in %s until %s; `kxops --access change replay apply %s` applies it", f.out, plan.Expires.Format("15:04:05 MST"), shellWord(f.out)))
 	}
 	return nil
+}
+
+// planWaits saves a plan that only its archived objects stand against.
+func (s *session) planWaits(plan ops.ReplayPlan, out string) error {
+	why := "this plan waits: " + plan.Blockers[0]
+	if out == "" || s.dryRun {
+		return refused(why, "--plan-out FILE saves it as PLAN")
+	}
+	if err := writePlan(out, plan); err != nil {
+		return err
+	}
+	return refused(why, fmt.Sprintf("it is in %s until %s: `kxops --access change replay restore %s`, then apply it", out, plan.Expires.Format("2006-01-02 15:04 MST"), shellWord(out)))
 }

@@ -60,7 +60,12 @@ func (p *printer) replayPlan(x ops.ReplayPlan) {
 	field("account", account+" · "+orUnknown(x.Region)+" · by "+orUnknown(x.By))
 	field("from", fmt.Sprintf("%s %s: %s", x.From.Kind, x.From.Name(), partsText(x)))
 	field("to", strings.TrimSpace(fmt.Sprintf("%s %s", endWord(x.To.Kind), x.To.Name())))
-	field("window", windowText(x.Select))
+	sql, told := queryText(x.Query)
+	field("query", sql)
+	field("athena", told)
+	if x.Query == nil { // else the query says it
+		field("window", windowText(x.Select))
+	}
 	field("keys", strings.Join(x.Select.Keys, ", "))
 	field("contains", x.Select.Contains)
 	field("filter", x.Select.Filter)
@@ -90,7 +95,7 @@ func partsText(x ops.ReplayPlan) string {
 	switch x.From.Kind {
 	case ops.KindStream:
 		noun = "shard"
-	case ops.KindArchive, ops.KindDelivery:
+	case ops.KindArchive, ops.KindDelivery, ops.KindAthena:
 		noun = "object"
 	}
 	s := countOf(len(x.Parts), noun)
@@ -148,10 +153,14 @@ func orderText(x ops.ReplayPace) string {
 func guardText(x ops.ReplayPlan) string {
 	var parts []string
 	if x.Pace.Canary > 0 {
-		parts = append(parts, fmt.Sprintf("%d first, watched for %s", x.Pace.Canary, ops.Span(x.Pace.CanaryWait)))
+		first := fmt.Sprintf("%d first, watched for %s", x.Pace.Canary, ops.Span(x.Pace.CanaryWait))
+		if x.Pace.CanaryMost > 0 {
+			first += fmt.Sprintf(", and until there are numbers, %s at most", ops.Span(x.Pace.CanaryMost))
+		}
+		parts = append(parts, first)
 	}
 	for _, g := range x.Guards {
-		parts = append(parts, fmt.Sprintf("halts when %s has more than %.0f messages (now %.0f)", g.ARN.Name(), g.Most, g.Was))
+		parts = append(parts, g.String())
 	}
 	return strings.Join(parts, "; ")
 }

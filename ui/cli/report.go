@@ -20,8 +20,16 @@ type statusReport struct {
 	Counts    map[string]int   `json:"counts"`
 	Partial   bool             `json:"partial"` // some section could not be read whole
 	Resources []resourceReport `json:"resources"`
+	Links     []linkReport     `json:"links"` // how data gets from one to the next
 	Sections  []sectionReport  `json:"sections"`
 	Spend     spendReport      `json:"spend"`
+}
+
+// linkReport is one arrow of the map; its ends need not be among the resources.
+type linkReport struct {
+	From ops.ARN      `json:"from"`
+	To   ops.ARN      `json:"to"`
+	Kind ops.LinkKind `json:"kind"` // consumes, delivers, transforms, notifies, subscribes, triggers, dead-letter, on-success
 }
 
 type accountReport struct {
@@ -106,6 +114,7 @@ func newStatusReport(s ops.Snapshot, verdicts []alarms.Verdict) statusReport {
 		Counts:    map[string]int{},
 		Partial:   s.Partial(),
 		Resources: make([]resourceReport, 0, len(verdicts)),
+		Links:     make([]linkReport, 0, len(s.Links)),
 		Spend:     spendReport{s.Spend.USD, s.Spend.PerHour, s.Spend.Calls, s.Spend.Metrics},
 	}
 	measures := measuresOf(s)
@@ -115,6 +124,9 @@ func newStatusReport(s ops.Snapshot, verdicts []alarms.Verdict) statusReport {
 		}
 		r.Counts[stateWord(v.State)]++
 		r.Resources = append(r.Resources, newResourceReport(v, measures[v.ARN]))
+	}
+	for _, l := range s.Links {
+		r.Links = append(r.Links, linkReport{l.From, l.To, l.Kind})
 	}
 	for _, x := range s.Sections() {
 		r.Sections = append(r.Sections, sectionReport{x.Name, x.Count, x.Known, when(x.At), x.Partial, newProblemReport(x.Problem)})
@@ -168,6 +180,9 @@ func measuresOf(s ops.Snapshot) map[ops.ARN]ops.Measures {
 	}
 	for _, x := range s.Functions.Items {
 		m[x.ARN] = x.Measures
+	}
+	for _, x := range s.APIs.Items {
+		m[x.ARN] = x.Worst().Measures
 	}
 	return m
 }

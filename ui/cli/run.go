@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 
+	"kxops/labs/functions"
 	"kxops/ops/cloud"
 	"kxops/ui/config"
 )
@@ -34,6 +35,9 @@ func Run(args []string, streams Streams) int {
 
 func run(ctx context.Context, args []string, streams Streams) int {
 	s := &session{Streams: streams, meter: cloud.NewMeter()}
+	if functions.InLambda() { // this binary is also what runs the labs' functions
+		return s.tell(functions.Serve(ctx))
+	}
 	root := s.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

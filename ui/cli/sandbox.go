@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kxops/labs/functions"
 	"kxops/labs/sandbox"
 	"kxops/ops"
+	"kxops/ui/text"
 )
 
 const (
@@ -53,19 +56,20 @@ to it. Everything is kept in memory and forgotten at the end.`,
 			defer l.Close()
 			ctx, fail := context.WithCancelCause(c.Context())
 			defer fail(nil)
-			sb, err := startSandbox(string(scenario), seed, remote, time.Time{}, fail)
+			sb, err := startSandbox(string(scenario), seed, remote, time.Time{}, s.Err, fail)
 			if err != nil {
 				return err
 			}
 			defer sb.Close()
 			sb.SetFaults(faults...)
+			leave, err := recordSandbox(sb, l)
+			if err != nil {
+				return err
+			}
 			if err := s.printDoor(sb, l, remote); err != nil {
-				return err
+				return errors.Join(err, leave())
 			}
-			if err := serve(ctx, sb, l); err != nil {
-				return err
-			}
-			return broken(ctx)
+			return errors.Join(serve(ctx, sb, l), leave(), broken(ctx))
 		},
 	}
 	f := c.Flags()
@@ -80,15 +84,30 @@ to it. Everything is kept in memory and forgotten at the end.`,
 
 // startSandbox plays a scenario's history, so that its present is start (zero:
 // now), and then lets its clock run. failed is told if its world breaks.
-func startSandbox(scenario string, seed uint64, anyHost bool, start time.Time, failed func(error)) (*sandbox.Sandbox, error) {
+func startSandbox(scenario string, seed uint64, anyHost bool, start time.Time, log io.Writer, failed func(error)) (*sandbox.Sandbox, error) {
 	if scenario == emptyScenario {
 		scenario = ""
 	}
-	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: seed, Live: true, AnyHost: anyHost, Start: start, Failed: failed})
+	sb, err := sandbox.New(sandbox.Options{Scenario: scenario, Seed: seed, Live: true, AnyHost: anyHost, Start: start, Failed: failed, Code: labCode(log)})
 	if err != nil {
 		return nil, fmt.Errorf("start the sandbox: %w", err)
 	}
 	return sb, nil
+}
+
+// labCode finds the code of the labs' functions, for functions that name one. What
+// they log is told to log: a sandbox in a terminal of its own shows it there.
+func labCode(log io.Writer) func(handler string, f sandbox.Function) sandbox.Handler {
+	return func(handler string, f sandbox.Function) sandbox.Handler {
+		tell := func(line string) {
+			fmt.Fprintln(log, text.Clean(fmt.Sprintf("  %s  %s: %s", f.Now().Format("15:04:05"), f.Name, oneLine(line))))
+		}
+		h, ok := functions.New(handler, functions.Place{Config: f.Config, Environment: f.Environment, Now: f.Now, Wait: f.Wait, Log: tell})
+		if !ok {
+			return nil
+		}
+		return sandbox.Handler(h)
+	}
 }
 
 // broken returns the error for which a context was cancelled, nil when it simply
@@ -123,30 +142,42 @@ type sandboxReport struct {
 // by a shell, everything else on stderr.
 func (s *session) printDoor(sb *sandbox.Sandbox, l net.Listener, remote bool) error {
 	endpoint := "http://" + l.Addr().String()
-	door := []string{
-		"AWS_ENDPOINT_URL", endpoint,
-		"AWS_REGION", sandbox.HomeRegion,
-		"AWS_DEFAULT_REGION", sandbox.HomeRegion, // boto3 and the first aws-cli know only this one
-		"AWS_ACCESS_KEY_ID", "AKIASANDBOX",
-		"AWS_SECRET_ACCESS_KEY", "sandbox",
-	}
 	if remote {
 		fmt.Fprintln(s.Err, "warning: other machines can reach this address and use the sandbox; its data is made up, its port is not private")
 	}
 	if s.json() {
 		r := sandboxReport{"kxops/sandbox/v1", endpoint, sandbox.HomeRegion, sandbox.Account, sb.Token(), map[string]string{}}
-		for i := 0; i < len(door); i += 2 {
-			r.Environment[door[i]] = door[i+1]
+		for _, v := range doorway(endpoint) {
+			r.Environment[v[0]] = v[1]
 		}
 		return s.printJSON(r)
 	}
-	for i := 0; i < len(door); i += 2 {
-		if _, err := fmt.Fprintf(s.Out, "export %s=%s\n", door[i], door[i+1]); err != nil {
-			return fmt.Errorf("write the variables: %w", err)
-		}
+	if err := s.printDoorway(endpoint); err != nil {
+		return err
 	}
 	fmt.Fprintf(s.Err, "the sandbox answers on %s, account %s, region %s; ctrl+c ends it\n", endpoint, sandbox.Account, sandbox.HomeRegion)
 	fmt.Fprintf(s.Err, "admin (faults, bill): curl -H 'Authorization: Bearer %s' %s/_kxops/bill\n", sb.Token(), endpoint)
+	return nil
+}
+
+// doorway is the variables that lead an SDK to a sandbox.
+func doorway(endpoint string) [][2]string {
+	return [][2]string{
+		{"AWS_ENDPOINT_URL", endpoint},
+		{"AWS_REGION", sandbox.HomeRegion},
+		{"AWS_DEFAULT_REGION", sandbox.HomeRegion}, // boto3 and the first aws-cli know only this one
+		{"AWS_ACCESS_KEY_ID", "AKIASANDBOX"},
+		{"AWS_SECRET_ACCESS_KEY", "sandbox"},
+	}
+}
+
+// printDoorway prints them for a shell to read.
+func (s *session) printDoorway(endpoint string) error {
+	for _, v := range doorway(endpoint) {
+		if _, err := fmt.Fprintf(s.Out, "export %s=%s\n", v[0], v[1]); err != nil {
+			return fmt.Errorf("write the variables: %w", err)
+		}
+	}
 	return nil
 }
 

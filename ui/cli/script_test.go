@@ -2,11 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,17 +39,20 @@ func (m tidy) Run() int {
 	return code
 }
 
+// scriptCommands are what scripts have beside kxops itself.
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode, "deadqueue": deadQueue, "depth": depthIs, "send": send,
+	"firstid": firstID, "waitheld": waitHeld, "total": totalIs, "waitrecord": waitRecord, "waitdepth": waitDepth, "groupkey": groupKey, "operation": lastOperation, "edit": editFile, "retention": setRetention, "failing": failing,
+	"now": setNow, "eventually": eventually, "line": lastLine, "attribute": attributeIs, "movetask": moveTask, "alarmcount": alarmCount, "putalarm": putAlarm,
+}
+
 // TestScripts runs testdata/script/*.txtar: one script per command or subject,
 // every exit code, against a sandbox of the script's own.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: cleanHome,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode, "deadqueue": deadQueue, "depth": depthIs, "send": send,
-			"firstid": firstID, "waitheld": waitHeld, "total": totalIs, "waitrecord": waitRecord, "waitdepth": waitDepth, "groupkey": groupKey, "operation": lastOperation, "edit": editFile, "retention": setRetention, "failing": failing,
-			"attribute": attributeIs, "movetask": moveTask, "alarmcount": alarmCount, "putalarm": putAlarm,
-		},
+		Cmds:  scriptCommands,
 	})
 }
 
@@ -74,7 +79,13 @@ func startAWS(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: aws SCENARIO [FAULT…]")
 	}
-	sb, err := startSandbox(args[0], 1, false, time.Time{}, nil)
+	var sb *sandbox.Sandbox
+	var err error
+	if args[0] == "lab" { // an empty account where nothing takes long to be set up
+		sb, err = sandbox.New(sandbox.Options{Live: true, Brisk: true, Code: labCode(io.Discard)})
+	} else {
+		sb, err = startSandbox(args[0], 1, false, time.Time{}, io.Discard, nil)
+	}
 	ts.Check(err)
 	*ts.Value(sandboxKey{}).(**sandbox.Sandbox) = sb
 	setFaults(ts, false, args[1:])
@@ -138,4 +149,42 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if want := args[0]; fmt.Sprint(got) != want {
 		ts.Fatalf("exit code %d, want %s", got, want)
 	}
+}
+
+// setNow is the script command "now NAME": the time, as a variable.
+func setNow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: now NAME")
+	}
+	ts.Setenv(args[0], time.Now().UTC().Format(time.RFC3339))
+}
+
+// eventually is the script command "eventually COMMAND ARGS…": the command must
+// succeed within half a minute.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: eventually COMMAND ARGS…")
+	}
+	until := time.Now().Add(30 * time.Second)
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(until) {
+			ts.Fatalf("not within half a minute: %v", err)
+		}
+		<-look.C
+	}
+}
+
+// lastLine is the script command "line NAME": what the last command printed, as a
+// variable.
+func lastLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: line NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
