@@ -1,6 +1,7 @@
 package alarms
 
 import (
+	"slices"
 	"time"
 
 	"kxops/ops"
@@ -183,6 +184,11 @@ type Drill struct {
 	Reset   bool          `json:"reset"` // the state is back
 	Took    float64       `json:"took_s"`
 	Note    string        `json:"note,omitempty"`
+}
+
+// Proven reports whether every action was done and the state is back.
+func (d Drill) Proven() bool {
+	return d.Reset && len(d.Actions) > 0 && !slices.ContainsFunc(d.Actions, func(a DrillAction) bool { return !a.Delivered })
 }
 
 // DrillAction is what became of one action.

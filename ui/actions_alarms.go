@@ -41,6 +41,12 @@ func alarmActions() []Action {
 			Enabled: canMute,
 			Run:     func(a *App, _ string) tea.Cmd { a.menu = a.muteMenu(a.alarmsUnder()); return nil },
 		},
+		{
+			ID: "drill", Keys: []string{"!"}, Title: "drill",
+			Help:    "Proves that an alarm reaches its topic: says who would hear it, asks, rings it on purpose, watches, sets it back.",
+			Enabled: canDrill,
+			Run:     func(a *App, _ string) tea.Cmd { return a.previewDrill(a.alarmsUnder()[0]) },
+		},
 	}
 }
 

@@ -461,10 +461,11 @@ func canApply(a *App) (bool, string) {
 	return true, ""
 }
 
-// close stops what is being applied when the console is left. What was written stays
-// written; the rest is planned again by the next run.
-func (w *alarmWork) close() error {
-	x := w.applying
+// close stops what is being applied or rung when the console is left.
+func (w *alarmWork) close() error { return errors.Join(w.drilling.close(), w.applying.close()) }
+
+// close stops it. What was written stays written; the rest is planned again by the next run.
+func (x *applying) close() error {
 	if x.over() {
 		return nil
 	}

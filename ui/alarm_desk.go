@@ -36,6 +36,12 @@ type AlarmDesk interface {
 	// Doctor says which alarms nobody would hear.
 	Doctor(ctx context.Context, s ops.Snapshot) (alarms.Checkup, error)
 
+	// DrillPreview says what a drill of an alarm would do and who would hear it, or why it
+	// would be refused; it only reads. Drill rings the alarm, waits for what becomes of its
+	// actions and sets the state back, also when ctx ends.
+	DrillPreview(ctx context.Context, alarm string) ([]string, error)
+	Drill(ctx context.Context, alarm string, say func(string)) (alarms.Drill, error)
+
 	// TrialCost is what trying the alarms on the past costs. It sends nothing.
 	TrialCost(specs []alarms.Spec, over time.Duration) (usd float64, calls int)
 	// Backtest tries alarms on the past. say may be called from any goroutine.

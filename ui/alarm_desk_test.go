@@ -22,8 +22,8 @@ type alarmsOfValues struct {
 	planErr  error
 	asks     []alarms.Ask
 	applied  []alarms.Plan
-	hold     chan struct{} // Apply waits for it, when set
-	begun    chan struct{} // closed when Apply has begun, when set
+	hold     chan struct{} // Apply and Drill wait for it, when set
+	begun    chan struct{} // closed when one of them has begun, when set
 	say      func(alarms.Progress)
 	result   alarms.Result
 	applyErr error
@@ -33,6 +33,9 @@ type alarmsOfValues struct {
 	trials   [][]alarms.Spec
 	mutes    []alarms.Mute
 	err      error // of every reading
+	drillOf  alarms.Drill
+	drills   []string
+	setBack  bool // a drill was cut off and set its alarm back
 }
 
 func (d *alarmsOfValues) Ask(context.Context, ops.Snapshot) (alarms.Ask, error) {
@@ -129,6 +132,38 @@ func (d *alarmsOfValues) Unmute(_ context.Context, name string) error {
 	return nil
 }
 
+func (d *alarmsOfValues) DrillPreview(_ context.Context, alarm string) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return nil, d.err
+	}
+	return []string{alarm + " goes to ALARM for a moment, and back to OK", "oncall gets a message for ALARM and tells 2 email"}, nil
+}
+
+func (d *alarmsOfValues) Drill(ctx context.Context, alarm string, _ func(string)) (alarms.Drill, error) {
+	d.mu.Lock()
+	d.drills = append(d.drills, alarm)
+	hold, x := d.hold, d.drillOf
+	if d.begun != nil {
+		close(d.begun)
+		d.begun = nil
+	}
+	d.mu.Unlock()
+	x.Alarm = alarm
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.setBack = true
+			return alarms.Drill{Alarm: alarm, Reset: true}, ctx.Err()
+		}
+	}
+	return x, nil
+}
+
 // sampleAlarms is an alarm desk with something of everything.
 func sampleAlarms() *alarmsOfValues {
 	clicks, orders, failed := arn("kinesis", "clicks"), arn("sqs", "orders"), arn("sqs", "orders-failed")
@@ -173,7 +208,8 @@ func sampleAlarms() *alarmsOfValues {
 		}},
 		back: alarms.Backtest{Calls: 7, USD: 0.0001, Trials: []alarms.Trial{{Name: age.Name, Rule: "sqs.age", Resource: orders, Fired: 2, Longest: 660, Total: 900, First: sampleNow.Add(-100 * time.Hour), Last: sampleNow.Add(-20 * time.Hour), Points: 10000, Periods: 10080, Factor: 1.4, Threshold: 600,
 			Spells: []alarms.Spell{{From: sampleNow.Add(-100 * time.Hour), Until: sampleNow.Add(-100*time.Hour + 11*time.Minute)}, {From: sampleNow.Add(-20 * time.Hour), Until: sampleNow.Add(-20*time.Hour + 4*time.Minute)}}}}},
-		result: alarms.Result{ID: "20261122-143000-a1b2", Created: 2, Updated: 1, Ringing: []string{"kxops/dlq.loss/orders-failed"}, Next: []string{"kxops alarms drill kxops/kds.loss/clicks proves that it reaches somebody"}},
+		result:  alarms.Result{ID: "20261122-143000-a1b2", Created: 2, Updated: 1, Ringing: []string{"kxops/dlq.loss/orders-failed"}, Next: []string{"kxops alarms drill kxops/kds.loss/clicks proves that it reaches somebody"}},
+		drillOf: alarms.Drill{Reset: true, Took: 4, Actions: []alarms.DrillAction{{ARN: "arn:aws:sns:eu-west-1:123456789012:oncall", Delivered: true, What: "Successfully executed action arn:aws:sns:eu-west-1:123456789012:oncall"}}},
 		plan: alarms.Plan{Schema: alarms.PlanSchema, ID: "20261122-143000-a1b2", Account: "123456789012", Alias: "shop", Region: "eu-west-1", By: "jo", Created: sampleNow, Catalogue: alarms.Catalogue,
 			USDMonth: 0.2, Seconds: 1.2, Hash: "9f2c", Warnings: []string{"the topic oncall has no confirmed subscription"},
 			Items: []alarms.Item{

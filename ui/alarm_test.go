@@ -71,6 +71,18 @@ var alarmScenes = map[string]func(t *testing.T, w, h int) *console{
 		c.press("down", "down", "down", "x", "enter")
 		return c
 	},
+	"drill-question": func(t *testing.T, w, h int) *console {
+		c := atAlarms(t, sampleAlarms(), "alarms", w, h)
+		c.press("!")
+		return c
+	},
+	"drill-failed": func(t *testing.T, w, h int) *console {
+		d := sampleAlarms()
+		d.drillOf.Actions[0] = alarms.DrillAction{ARN: "arn:aws:sns:eu-west-1:123456789012:oncall", Failed: true, What: "CloudWatch Alarms is not authorized to perform: SNS:Publish"}
+		c := atAlarms(t, d, "alarms", w, h)
+		c.press("!", "U", "y")
+		return c
+	},
 	"mute-menu": func(t *testing.T, w, h int) *console {
 		c := atAlarms(t, sampleAlarms(), "alarms", w, h)
 		c.press("U", "S")
@@ -353,4 +365,50 @@ func TestOthersMuteRulesAreShownAndLeftAlone(t *testing.T) {
 	c.press("right", "right", "right")
 	c.sees("ours", "kxops/kds.write_throttle/clicks")
 	c.seesNot("muted 22h")
+}
+
+// A drill says first who would hear it, needs the right to change, and tells what came of it.
+func TestADrillIsAskedForAndTold(t *testing.T) {
+	d := sampleAlarms()
+	c := atAlarms(t, d, "alarms", 120, 36)
+	c.press("!")
+	c.sees("drill clicks-lag?", "oncall gets a message for ALARM and tells 2 email")
+	c.press("y")
+	if len(d.drills) != 0 {
+		t.Fatalf("rang %v without the right to change", d.drills)
+	}
+	c.press("U", "y")
+	c.sees("proven: every action was done", "clicks-lag", "The state was put back")
+	if len(d.drills) != 1 || d.drills[0] != "clicks-lag" {
+		t.Errorf("rang %v", d.drills)
+	}
+
+	d.err = errors.New("clicks-lag is in ALARM already")
+	c.press("esc", "!")
+	c.sees("no drill", "is in ALARM already")
+	c.seesNot("drill clicks-lag?")
+
+	d.err = nil
+	c.press("m", "down", "m", "!")
+	c.sees("a drill rings one alarm, and these are 2 alarms")
+}
+
+// A drill that runs is one at a time, is named when the console is left, and sets the
+// state back before it is.
+func TestADrillIsEndedBeforeTheConsole(t *testing.T) {
+	d := sampleAlarms()
+	d.hold = make(chan struct{})
+	c := atAlarms(t, d, "alarms", 120, 36)
+	c.press("!", "U")
+	c.begin(d, "y")
+	c.press("!")
+	c.sees("the drill of clicks-lag is not over")
+	c.press("q")
+	c.sees("clicks-lag is being rung", "quitting sets it back at once")
+	if err := c.app.alarms.close(); err != nil {
+		t.Fatal(err)
+	}
+	if !d.setBack {
+		t.Error("the console was left and the alarm was not set back")
+	}
 }

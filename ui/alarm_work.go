@@ -29,6 +29,7 @@ type alarmWork struct {
 	again bool // what is shown is read again when the look that was asked for has answered
 
 	applying *applying // the last plan that was applied, nil: none
+	drilling *drilling // the last alarm that was rung, nil: none
 }
 
 // covered is the coverage and the alarms that it was measured against.
@@ -155,9 +156,9 @@ func (a *App) reread() tea.Cmd {
 func newAlarmWork() *alarmWork { return &alarmWork{opening: noDeskYet()} }
 
 // forget leaves the desk of an account that was switched away from. What is being
-// applied goes on.
+// applied or rung goes on.
 func (w *alarmWork) forget() {
-	*w = alarmWork{opening: noDeskYet(), applying: w.applying}
+	*w = alarmWork{opening: noDeskYet(), applying: w.applying, drilling: w.drilling}
 }
 
 // alarmsReady says whether the alarms can be worked on.

@@ -206,6 +206,8 @@ func (a *App) updateWork(msg tea.Msg) tea.Cmd {
 		return a.alarmsTold(msg)
 	case alarmsMovedMsg:
 		return a.alarmsMoved(msg)
+	case drilledMsg:
+		return a.drilled(msg)
 	case alarmsAppliedMsg:
 		return a.alarmsApplied(msg)
 	case replayStartedMsg:
@@ -276,7 +278,7 @@ func (a *App) do(x Action, key string) tea.Cmd {
 
 // leave quits, and asks first while an operation runs.
 func (a *App) leave() tea.Cmd {
-	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 && a.alarms.applying.over() && a.replays.now.over() || asked {
+	if _, asked := a.dialog.(*quitDialog); len(a.work.active()) == 0 && a.alarms.over() && a.replays.now.over() || asked {
 		return a.quit()
 	}
 	a.menu, a.prompt = nil, nil
@@ -291,7 +293,7 @@ func (a *App) counting() bool {
 			return true
 		}
 	}
-	return len(a.work.active()) > 0 || !a.alarms.applying.over() || !a.replays.now.over() || !a.work.access().Until.IsZero()
+	return len(a.work.active()) > 0 || !a.alarms.over() || !a.replays.now.over() || !a.work.access().Until.IsZero()
 }
 
 func (a *App) quit() tea.Cmd {

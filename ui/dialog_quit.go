@@ -33,6 +33,10 @@ func (d *quitDialog) tell(w *writer) {
 		w.field("alarms", fmt.Sprintf("being applied, %s of %s written", count(float64(p.Done)), count(float64(p.Total))), w.l.strong)
 		w.field("", "planning and applying again goes on with the rest", w.l.dim)
 	}
+	if x := d.a.alarms.drilling; !x.over() {
+		w.field("drill", x.alarm+" is being rung", w.l.strong)
+		w.field("", "quitting sets it back at once", w.l.dim)
+	}
 	if r := d.a.replays.now; !r.over() {
 		w.field("replay", fmt.Sprintf("%s to %s, %s sent", r.plan.From.Name(), r.plan.To.Name(), count(float64(r.op.Progress().Counts.Sent))), w.l.strong)
 		w.field("", "quitting pauses it: its place is on the disk", w.l.dim)

@@ -47,7 +47,7 @@ func openAlarms(a *App, _ ops.ARN) screen {
 }
 
 func (s *alarmList) Hints() []string {
-	return []string{"open", "mute", "coverage", "plan", "doctor", "backtest", "filter", "mark", "back", "help"}
+	return []string{"open", "mute", "drill", "coverage", "plan", "doctor", "backtest", "filter", "mark", "back", "help"}
 }
 
 // Want reads what should exist: only that can be tried on the past.

@@ -25,7 +25,7 @@ func newCoverCell(a *App, row alarms.CoverRow, rule string, cell alarms.CoverCel
 
 func (s *coverCell) Selected() ops.ARN { return s.row.Resource }
 func (s *coverCell) Hints() []string {
-	return []string{"backtest", "plan", "mute", "back", "help"}
+	return []string{"backtest", "plan", "mute", "drill", "back", "help"}
 }
 
 func (s *coverCell) tell(w *writer, a *App, p *picture) {

@@ -113,7 +113,7 @@ func (s *doctor) Draw(c *text.Canvas, height int, l light) {
 		return
 	}
 	s.drawTotals(c, l)
-	s.list.draw(c, max(end-c.Line()-2, 2), l, "every alarm that was checked should reach somebody; a drill proves it: kxops alarms drill")
+	s.list.draw(c, max(end-c.Line()-2, 2), l, "every alarm that was checked should reach somebody; a drill of an alarm proves it")
 	if ill, ok := s.under(); ok {
 		c.Text(ill.What, l.strong)
 		c.End()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,28 @@ type audience struct {
 	pending   []string // endpoints that have not confirmed
 	deaf      []string // endpoints whose filter drops every alarm message
 	unsure    []string // endpoints whose filter may drop them, or could not be read
+
+	protocols map[string]int // of the confirmed
+}
+
+// words says how many hear it, by protocol, and who does not.
+func (a audience) words() string {
+	var parts []string
+	for _, protocol := range slices.Sorted(maps.Keys(a.protocols)) {
+		parts = append(parts, fmt.Sprintf("%d %s", a.protocols[protocol], protocol))
+	}
+	if len(parts) == 0 {
+		parts = []string{"nobody"}
+	}
+	for _, x := range []struct {
+		who []string
+		why string
+	}{{a.pending, "not confirmed"}, {a.deaf, "whose filter drops alarms"}, {a.unsure, "whose filter may drop alarms"}} {
+		if len(x.who) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", len(x.who), x.why))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // examineTopics reads each topic once.
@@ -100,7 +123,7 @@ func (d *Desk) examineTopic(ctx context.Context, topic ops.ARN) topicFacts {
 func (d *Desk) subscribers(ctx context.Context, topic ops.ARN) (audience, error) {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	var a audience
+	a := audience{protocols: map[string]int{}}
 	endpoints := map[string]string{}
 	pages := sns.NewListSubscriptionsByTopicPaginator(d.topics, &sns.ListSubscriptionsByTopicInput{TopicArn: aws.String(string(topic))})
 	for n := 0; pages.HasMorePages(); n++ {
@@ -116,6 +139,7 @@ func (d *Desk) subscribers(ctx context.Context, topic ops.ARN) (audience, error)
 			switch {
 			case strings.HasPrefix(arn, "arn:"):
 				a.confirmed = append(a.confirmed, arn)
+				a.protocols[aws.ToString(s.Protocol)]++
 				endpoints[arn] = endpoint
 			case arn == "PendingConfirmation":
 				a.pending = append(a.pending, endpoint)

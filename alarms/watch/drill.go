@@ -42,21 +42,8 @@ func (d *Desk) Drill(ctx context.Context, alarm string, say func(string)) (alarm
 	if d.o.Journal == nil {
 		return out, declined("nothing is changed without a journal", "")
 	}
-	seen, err := d.allAlarms(ctx)
+	a, above, err := d.drillable(ctx, alarm)
 	if err != nil {
-		return out, err
-	}
-	i := slices.IndexFunc(seen, func(a patient) bool { return a.name == alarm })
-	if i < 0 {
-		return out, &ops.Problem{Fault: ops.FaultNotFound, What: "there is no alarm named " + alarm, Hint: "the name must be exact; `aws cloudwatch describe-alarms` lists them"}
-	}
-	a := seen[i]
-	above := compositesAbove(a.name, seen)
-	mutes, err := d.Mutes(ctx)
-	if err != nil {
-		return out, fmt.Errorf("whether %s is muted is not known: %w", alarm, err)
-	}
-	if err := mayDrill(a, above, mutes); err != nil {
 		return out, err
 	}
 	deserted := d.announce(ctx, a, above, say)
@@ -75,6 +62,37 @@ func (d *Desk) Drill(ctx context.Context, alarm string, say func(string)) (alarm
 		out.Note = strings.TrimPrefix(out.Note+"; nobody listens to "+strings.Join(deserted, ", ")+": SNS takes the message, and no person gets it", "; ")
 	}
 	return out, errors.Join(err, d.end(e, err != nil && len(out.Actions) > 0, err))
+}
+
+// DrillPreview says what a drill of an alarm would do and who would hear it, or why it
+// would be refused. It only reads.
+func (d *Desk) DrillPreview(ctx context.Context, alarm string) ([]string, error) {
+	a, above, err := d.drillable(ctx, alarm)
+	if err != nil {
+		return nil, err
+	}
+	out := []string{fmt.Sprintf("%s goes to ALARM for a moment, and back to %s", a.name, a.state)}
+	d.announce(ctx, a, above, func(line string) { out = append(out, line) })
+	return out, nil
+}
+
+// drillable finds an alarm that may be drilled, and the composite alarms above it.
+func (d *Desk) drillable(ctx context.Context, alarm string) (a patient, above []patient, err error) {
+	seen, err := d.allAlarms(ctx)
+	if err != nil {
+		return a, nil, err
+	}
+	i := slices.IndexFunc(seen, func(a patient) bool { return a.name == alarm })
+	if i < 0 {
+		return a, nil, &ops.Problem{Fault: ops.FaultNotFound, What: "there is no alarm named " + alarm, Hint: "the name must be exact; `aws cloudwatch describe-alarms` lists them"}
+	}
+	a = seen[i]
+	above = compositesAbove(a.name, seen)
+	mutes, err := d.Mutes(ctx)
+	if err != nil {
+		return a, nil, fmt.Errorf("whether %s is muted is not known: %w", alarm, err)
+	}
+	return a, above, mayDrill(a, above, mutes)
 }
 
 // mayDrill says why nothing would come of a drill, or more than messages.
@@ -124,11 +142,7 @@ func (d *Desk) announce(ctx context.Context, a patient, above []patient, say fun
 			say(fmt.Sprintf("%s gets a message; its subscribers could not be listed: %s", topic.Name(), d.o.Explain(err).What))
 			continue
 		}
-		word := "subscribers"
-		if len(subs.confirmed) == 1 {
-			word = "subscriber"
-		}
-		say(fmt.Sprintf("%s gets a message for ALARM: %d confirmed %s", topic.Name(), len(subs.confirmed), word))
+		say(fmt.Sprintf("%s gets a message for ALARM and tells %s", topic.Name(), subs.words()))
 		if len(subs.confirmed) == 0 {
 			deserted = append(deserted, topic.Name())
 		}

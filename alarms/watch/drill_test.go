@@ -73,7 +73,7 @@ func TestDrillReachesTheListener(t *testing.T) {
 	if len(m) != 1 || !strings.Contains(m[0], "DRILL") || !strings.Contains(m[0], "assumed-role/oncall/test") || !strings.Contains(m[0], "nothing is wrong") {
 		t.Fatalf("%q", m)
 	}
-	if len(said) < 2 || !strings.Contains(said[0], "pager gets a message for ALARM: 1 confirmed subscriber") {
+	if len(said) < 2 || !strings.Contains(said[0], "pager gets a message for ALARM and tells 1 sqs") {
 		t.Fatalf("%q", said)
 	}
 	if a := p.alarm(t, "checkout"); a.StateValue != types.StateValueOk {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -180,11 +179,11 @@ func (s *session) alarmsDrill(ctx context.Context, name string) error {
 	if len(names) != 1 {
 		return wrongUsage(fmt.Sprintf("a drill rings one alarm, and %q means %d", name, len(names)))
 	}
-	hearers, err := r.hearersOf(ctx, names[0])
+	ahead, err := r.desk.DrillPreview(ctx, names[0])
 	if err != nil {
 		return err
 	}
-	r.say(hearers...)
+	r.say(ahead...)
 	if s.dryRun {
 		return nil
 	}
@@ -204,7 +203,7 @@ func (s *session) alarmsDrill(ctx context.Context, name string) error {
 		p.drill(d)
 		err = s.printText(p.b.String())
 	}
-	if err == nil && !proven(d) {
+	if err == nil && !d.Proven() {
 		return &exitWith{code: exitPartial}
 	}
 	return err
@@ -217,9 +216,6 @@ type drillReport struct {
 }
 
 // proven reports whether every action was done, and the state is back.
-func proven(d alarms.Drill) bool {
-	return d.Reset && len(d.Actions) > 0 && !slices.ContainsFunc(d.Actions, func(a alarms.DrillAction) bool { return !a.Delivered })
-}
 
 func (p *printer) drill(d alarms.Drill) {
 	p.line(p.paint("1", "drill "+text.Clean(d.Alarm)) + ", took " + took(time.Duration(d.Took*float64(time.Second))))
@@ -285,51 +281,4 @@ func (r *rounds) noAlarm(word string, all []string) error {
 		p.Hint = "did you mean " + orList(near) + "?"
 	}
 	return p
-}
-
-// hearersOf says who would get a message from an alarm.
-func (r *rounds) hearersOf(ctx context.Context, name string) ([]string, error) {
-	there, err := r.desk.Existing(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lines := []string{name + " goes to ALARM for a moment, and back"}
-	a := there.Named(name)
-	if a == nil {
-		return append(lines, "  it is no metric alarm: who hears it is not known before"), nil
-	}
-	for _, action := range a.AlarmActions {
-		lines = append(lines, "  "+heardBy(ops.ARN(action), r.snapshot.Topics.Items))
-	}
-	if len(a.AlarmActions) == 0 {
-		lines = append(lines, "  it has no action: nobody will hear it")
-	}
-	return lines, nil
-}
-
-// heardBy says who is behind an action of an alarm.
-func heardBy(action ops.ARN, topics []ops.Topic) string {
-	i := slices.IndexFunc(topics, func(t ops.Topic) bool { return t.ARN == action })
-	if i < 0 {
-		return string(action) + ": who hears it is not known"
-	}
-	n, waiting := map[string]int{}, 0
-	for _, s := range topics[i].Subscriptions {
-		if strings.HasPrefix(s.ARN, "arn:") {
-			n[s.Protocol]++
-		} else {
-			waiting++
-		}
-	}
-	var parts []string
-	for _, protocol := range slices.Sorted(maps.Keys(n)) {
-		parts = append(parts, fmt.Sprintf("%d %s", n[protocol], protocol))
-	}
-	if len(parts) == 0 {
-		parts = []string{"nobody"}
-	}
-	if waiting > 0 {
-		parts = append(parts, fmt.Sprintf("%d not confirmed", waiting))
-	}
-	return "the topic " + topics[i].Name + " tells " + strings.Join(parts, ", ")
 }

@@ -33,7 +33,7 @@ func TestDrillText(t *testing.T) {
 		{ARN: "arn:aws:sns:eu-west-1:123456789012:oncall", Delivered: true, What: "Successfully executed action"},
 		{ARN: "arn:aws:sns:eu-west-1:123456789012:later", Failed: true, What: "Failed: access denied"},
 	}}
-	if proven(d) {
+	if d.Proven() {
 		t.Error("a failed action proves nothing")
 	}
 	want := `drill kxops/y, took 2.0s
@@ -45,25 +45,7 @@ func TestDrillText(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	d.Actions = d.Actions[:1]
-	if !proven(d) {
+	if !d.Proven() {
 		t.Error("every action was done, and that is no proof")
-	}
-}
-
-func TestHeardBy(t *testing.T) {
-	const arn = ops.ARN("arn:aws:sns:eu-west-1:123456789012:oncall")
-	topics := []ops.Topic{
-		{ARN: arn, Name: "oncall", Subscriptions: []ops.Subscription{
-			{ARN: "arn:aws:sns:x", Protocol: "sqs"}, {ARN: "arn:aws:sns:y", Protocol: "email"}, {ARN: "arn:aws:sns:z", Protocol: "email"}, {ARN: "PendingConfirmation", Protocol: "email"}}},
-		{ARN: arn + "2", Name: "silent"},
-	}
-	for action, want := range map[ops.ARN]string{
-		arn:       "the topic oncall tells 2 email, 1 sqs, 1 not confirmed",
-		arn + "2": "the topic silent tells nobody",
-		arn + "3": string(arn) + "3: who hears it is not known",
-	} {
-		if got := heardBy(action, topics); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }
