@@ -2,6 +2,7 @@ package replay
 
 import (
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,6 +38,7 @@ type Desk struct {
 	disk     func(*os.File) error // of receipts; nil: fsync
 	watches  time.Duration        // between two looks at the guards' metrics; 0: metricsEvery
 	slack    time.Duration        // how far arrival times are out of order; 0: arrivalSlack
+	dryRuns  atomic.Bool          // Kinesis has shown here that it knows DryRun: see preflight.go
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
 	s3       *s3.Client

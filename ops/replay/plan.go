@@ -70,6 +70,7 @@ func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan
 	if dst, err = d.targetOf(plan); err != nil { // with the address that find has put in
 		return plan, nil, err
 	}
+	d.preflightTarget(ctx, &plan)
 	d.settings(&plan, ask, dst.limits())
 	if err := d.guardsOf(ctx, &plan, ask); err != nil {
 		return plan, nil, err
@@ -533,6 +534,7 @@ func (d *Desk) unchanged(ctx context.Context, plan ops.ReplayPlan) error {
 			return d.explain("check that nothing has changed since the plan was made", err)
 		}
 	}
+	d.preflightTarget(ctx, &now)
 	changed := drift(plan.Seen, now.Seen)
 	changed = append(changed, now.Blockers...)
 	if len(changed) == 0 {

@@ -68,6 +68,11 @@ func (s streamSource) find(ctx context.Context, plan *ops.ReplayPlan) error {
 	if err != nil {
 		return err
 	}
+	if len(shards) > 0 {
+		if !s.desk.preflightSource(ctx, plan, aws.ToString(shards[0].ShardId)) {
+			return nil
+		}
+	}
 	all := len(shards)
 	auto, aggregated := d.RecordDistributionStrategy == types.RecordDistributionStrategyAuto, false
 	if len(plan.Select.Keys) > 0 && !auto {

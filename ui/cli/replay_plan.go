@@ -48,7 +48,9 @@ func newReplayPlan(s *session) *cobra.Command {
 		Short: "What would be read, sent and set going; nothing is sent",
 		Long: `Freezes a selection of old events: the shards with their bounds or the objects with
 their ETags, the target's identity, mapping, order, limits and guards. It reads some
-records, shows which are meant and which are not, and estimates the rest.
+records, shows which are meant and which are not, and estimates the rest. Of streams it
+asks with DryRun whether records may be read and put: a missing right or an encryption
+key that is off stands against the plan.
 
 SOURCE is stream:NAME, archive:BUCKET/PREFIX, delivery:NAME (where a delivery stream
 wrote to), athena:DATABASE.TABLE or file:PATH. TARGET is queue:NAME, stream:NAME,

@@ -185,6 +185,30 @@ var kinesisCases = []oneCase{
 			x.errorf("the first and the last hash key are in one shard of %s", arn)
 		}
 	}},
+	// A replay's preflight rests on this: who answers DryRun for reading does so for writing.
+	{name: "stores nothing by DryRun, where an iterator says that it is known", service: "Kinesis", operation: "PutRecords", run: func(x *run) {
+		arn, shard, _ := x.records("one")
+		begin, err := x.kinesis.GetShardIterator(x.ctx, &kinesis.GetShardIteratorInput{StreamARN: &arn, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
+		x.must("GetShardIterator", err)
+		it := begin.ShardIterator
+		var yes *types.DryRunOperationException
+		_, err = x.kinesis.GetShardIterator(x.ctx, &kinesis.GetShardIteratorInput{StreamARN: &arn, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon, DryRun: aws.Bool(true)})
+		if !errors.As(err, &yes) {
+			if x.sandbox != nil {
+				x.errorf("GetShardIterator with DryRun: %v", err)
+			}
+			return // it does not know the word: nothing is put
+		}
+		if _, err = x.kinesis.GetRecords(x.ctx, &kinesis.GetRecordsInput{StreamARN: &arn, ShardIterator: it, DryRun: aws.Bool(true)}); !errors.As(err, &yes) {
+			x.errorf("GetRecords with DryRun: %v", err)
+		}
+		if _, err = x.kinesis.PutRecords(x.ctx, &kinesis.PutRecordsInput{StreamARN: &arn, DryRun: aws.Bool(true), Records: []types.PutRecordsRequestEntry{{PartitionKey: aws.String("a"), Data: []byte("two")}}}); !errors.As(err, &yes) {
+			x.errorf("PutRecords with DryRun: %v", err)
+		}
+		out, err := x.kinesis.GetRecords(x.ctx, &kinesis.GetRecordsInput{StreamARN: &arn, ShardIterator: it})
+		x.must("GetRecords", err)
+		equal(x, "records", len(out.Records), 1)
+	}},
 	{name: "a missing stream takes nothing", service: "Kinesis", operation: "PutRecords", run: func(x *run) {
 		_, err := x.kinesis.PutRecords(x.ctx, &kinesis.PutRecordsInput{StreamName: aws.String(x.name("none")), Records: []types.PutRecordsRequestEntry{{PartitionKey: aws.String("a"), Data: []byte("one")}}})
 		var missing *types.ResourceNotFoundException
