@@ -85,11 +85,15 @@ type ReplayMap struct {
 
 // ReplayPace says how fast and in which order records go.
 type ReplayPace struct {
-	Order      string  `json:"order"`         // none, key, shard
-	Lanes      int     `json:"lanes"`         // requests in the air; a key has one lane
-	Readers    int     `json:"readers"`       // parts read at once
-	Rate       float64 `json:"rate"`          // records a second, at most; 0: what the target takes
-	Memory     int64   `json:"memory_bytes"`  // of records between reading and sending
+	Order   string  `json:"order"`        // none, key, shard
+	Lanes   int     `json:"lanes"`        // requests in the air; a key has one lane
+	Readers int     `json:"readers"`      // parts read at once
+	Rate    float64 `json:"rate"`         // records a second, at most; 0: what the target takes
+	Memory  int64   `json:"memory_bytes"` // of records between reading and sending
+	// Speed spaces records as they arrived, so many times as fast; 0: they go as fast as
+	// they may. MaxGap is the longest wait between two of them, in seconds; 0: as it was.
+	Speed      float64 `json:"speed,omitempty"`
+	MaxGap     float64 `json:"max_gap_s,omitempty"`
 	Canary     int     `json:"canary"`        // so many records first, then the guards are asked; 0: no canary
 	CanaryWait float64 `json:"canary_wait_s"` // how long the guards watch
 	// CanaryMost is how long the canary waits for guards whose numbers are not there yet:
@@ -191,6 +195,8 @@ type ReplayAsk struct {
 	Order   string // "": the plan's choice
 	Lanes   int    // 0: the plan's choice
 	Rate    float64
+	Speed   float64 // spaced as they arrived, so many times as fast; 0: not spaced
+	MaxGap  float64 // … and no wait longer than this, in seconds; 0: as it was
 	Canary  int     // so many first; 0: the plan's choice, negative: none
 	Grow    int     // so many messages may its dead-letter queue grow by, 0: the plan's choice
 	Async   bool    // a function's answer is not awaited

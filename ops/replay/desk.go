@@ -38,6 +38,7 @@ type Desk struct {
 	disk     func(*os.File) error // of receipts; nil: fsync
 	watches  time.Duration        // between two looks at the guards' metrics; 0: metricsEvery
 	slack    time.Duration        // how far arrival times are out of order; 0: arrivalSlack
+	clock    clock                // by which records are paced
 	dryRuns  atomic.Bool          // Kinesis has shown here that it knows DryRun: see preflight.go
 	kinesis  *kinesis.Client
 	firehose *firehose.Client
@@ -71,6 +72,7 @@ func New(o Options) *Desk {
 	once.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
 	return &Desk{
 		o:           o,
+		clock:       wall,
 		kinesis:     kinesis.NewFromConfig(o.Config),
 		firehose:    firehose.NewFromConfig(o.Config),
 		s3:          s3.NewFromConfig(o.Config),

@@ -194,6 +194,7 @@ func (o *Operation) watchCanary(ctx context.Context, over <-chan struct{}) {
 		o.fail(err)
 		return
 	}
+	o.pacer.again() // the time of watching was none of the events'
 	close(o.gate.open)
 }
 

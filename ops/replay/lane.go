@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -37,7 +39,8 @@ type item struct {
 	record Record
 	n      int64 // its place in the part
 	size   int
-	lost   int // answers that were: so often it may be there already
+	lost   int       // answers that were: so often it may be there already
+	when   time.Time // its arrival, for the pace: see pacer.order
 }
 
 // lane sends its records one request after the other. Records of one key are always
@@ -66,7 +69,15 @@ func newLane(o *Operation) *lane {
 func (l *lane) put(items []*item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = append(l.waiting, items...)
+	if l.run.pacer == nil {
+		l.waiting = append(l.waiting, items...)
+	} else { // parts come side by side: what arrived first goes first
+		for _, it := range items {
+			at := sort.Search(len(l.waiting), func(i int) bool { return l.waiting[i].when.After(it.when) })
+			l.waiting = slices.Insert(l.waiting, at, it)
+		}
+		l.run.pacer.holds(l, l.waiting[0].when)
+	}
 	l.more.Signal()
 }
 
@@ -81,15 +92,12 @@ func (l *lane) end() {
 func (l *lane) take(lim Limits, strict bool, most int) []*item {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.waiting) == 0 || l.run.stopping() {
-		if l.closed || l.run.stopping() {
-			return nil
-		}
-		l.more.Wait()
+	if !l.due() {
+		return nil
 	}
 	n, bytes := 0, 0
 	full := func(i *item) bool {
-		return lim.Records > 0 && n >= lim.Records || most > 0 && n >= most || lim.Bytes > 0 && n > 0 && bytes+i.size > lim.Bytes
+		return !l.run.pacer.isDue(i.when) && n > 0 || lim.Records > 0 && n >= lim.Records || most > 0 && n >= most || lim.Bytes > 0 && n > 0 && bytes+i.size > lim.Bytes
 	}
 	if !strict || lim.Ordered {
 		for n < len(l.waiting) && !full(l.waiting[n]) {
@@ -123,11 +131,56 @@ func (l *lane) take(lim Limits, strict bool, most int) []*item {
 	return batch
 }
 
+// due waits for a record whose time has come. It reports false when the lane is over.
+// Call it under the lock.
+func (l *lane) due() bool {
+	p := l.run.pacer
+	for {
+		if l.run.stopping() || l.closed && len(l.waiting) == 0 {
+			p.gone(l)
+			return false
+		}
+		if len(l.waiting) == 0 {
+			p.gone(l)
+			l.more.Wait()
+			continue
+		}
+		if p == nil {
+			return true
+		}
+		wait, known := p.until(l, l.waiting[0].when)
+		switch {
+		case !known:
+			l.more.Wait()
+		case wait > 0:
+			stop := p.clock.after(wait, l.knock)
+			l.more.Wait()
+			stop()
+		default:
+			return true
+		}
+	}
+}
+
+// knock makes the lane look again.
+func (l *lane) knock() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.more.Broadcast()
+}
+
 // back puts records that were not taken at the head again, in their order.
 func (l *lane) back(items []*item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = append(append(make([]*item, 0, len(items)+len(l.waiting)), items...), l.waiting...)
+	if l.run.pacer == nil {
+		l.waiting = append(append(make([]*item, 0, len(items)+len(l.waiting)), items...), l.waiting...)
+		return
+	}
+	for _, it := range slices.Backward(items) { // what came meanwhile may have arrived before
+		at := sort.Search(len(l.waiting), func(i int) bool { return !l.waiting[i].when.Before(it.when) })
+		l.waiting = slices.Insert(l.waiting, at, it)
+	}
 }
 
 // work sends until the lane is over. An error ends the replay.
@@ -140,6 +193,7 @@ func (l *lane) work(ctx context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
+		l.run.pacer.sends(l, batch[len(batch)-1].when)
 		if !l.run.permit(ctx, len(batch)) || !l.wait(ctx, len(batch)) {
 			l.back(batch)
 			continue // it is stopping: take says so

@@ -172,6 +172,7 @@ func endOf(side, text string) (ops.ReplayEnd, error) {
 // settings chooses the order and the pace.
 func (d *Desk) settings(plan *ops.ReplayPlan, ask ops.ReplayAsk, lim Limits) {
 	p := &plan.Pace
+	p.Speed, p.MaxGap = ask.Speed, ask.MaxGap
 	p.Order, p.Lanes, p.Rate, p.Memory = cmp.Or(ask.Order, OrderKey), ask.Lanes, ask.Rate, inMemory
 	if !slices.Contains([]string{OrderNone, OrderKey, OrderShard}, p.Order) {
 		plan.Blockers = append(plan.Blockers, fmt.Sprintf("%q is no order: none, key or shard", p.Order))
@@ -354,6 +355,8 @@ type tasting struct {
 	oddWhy                string
 	broken                int64
 	keyless               int64
+	first, last           time.Time // arrivals of what is meant
+	timeless              bool      // of some it is not known
 }
 
 func (t *tasting) page(part int, p Page) error {
@@ -394,6 +397,15 @@ func (t *tasting) record(part int, r Record) {
 	n := &t.rejected
 	if takes {
 		n = &t.taken
+		switch {
+		case r.At.IsZero():
+			t.timeless = true
+		case t.first.IsZero() || r.At.Before(t.first):
+			t.first = r.At
+		}
+		if r.At.After(t.last) {
+			t.last = r.At
+		}
 	}
 	if *n++; *n <= samplesOf {
 		t.samples = append(t.samples, ops.ReplaySample{Part: t.plan.Parts[part].ID, Key: r.Key, At: r.At, Data: slices.Clone(r.Data), Taken: takes})
@@ -420,6 +432,7 @@ func (t *tasting) estimate() {
 			e.Seconds = ops.Know(n/plan.Pace.Rate, at)
 		}
 	}
+	pacing(plan, t.first, t.last, t.whole == len(plan.Parts), t.timeless)
 	say := func(format string, a ...any) { plan.Warnings = append(plan.Warnings, fmt.Sprintf(format, a...)) }
 	if t.odd > 0 {
 		say("%d of %d records that were tried would be parked, not sent: %s", t.odd, t.read, t.oddWhy)

@@ -53,6 +53,7 @@ func (o *Operation) readParts(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	o.expect()
 	var all sync.WaitGroup
 	for range max(1, o.plan.Pace.Readers) {
 		all.Go(func() {
@@ -72,6 +73,20 @@ func (o *Operation) readParts(ctx context.Context) error {
 	}
 	all.Wait()
 	return nil
+}
+
+// expect tells the pacer of the parts that are read first, before any of them is: what
+// comes of one must not go before all have shown how they begin.
+func (o *Operation) expect() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first := max(1, o.plan.Pace.Readers)
+	for i := range o.plan.Parts {
+		if first > 0 && !o.places[i].Over && o.parentsOver(i) {
+			o.pacer.reads(i, time.Time{})
+			first--
+		}
+	}
 }
 
 // nextPart is the next part whose parents are over; it waits for them. It reports
@@ -112,6 +127,8 @@ func (o *Operation) readPart(ctx context.Context, part int) error {
 	o.mu.Lock()
 	after := o.places[part].Place
 	o.mu.Unlock()
+	o.pacer.reads(part, time.Time{})
+	defer o.pacer.rests(part)
 	err := o.source.read(ctx, o.plan, part, after, func(p Page) error { return o.give(ctx, part, p) })
 	if err != nil {
 		if o.stopping() {
@@ -152,12 +169,15 @@ func (o *Operation) give(ctx context.Context, part int, p Page) error {
 	pg.next = t.n
 	o.mu.Unlock()
 	var items []*item
+	var upTo time.Time
 	for i, r := range p.Records {
 		it, err := o.choose(pg, r, n+int64(i))
 		if err != nil {
 			return err
 		}
+		upTo = o.pacer.order(part, r.At)
 		if it != nil {
+			it.when = upTo
 			items = append(items, it)
 		}
 	}
@@ -166,6 +186,7 @@ func (o *Operation) give(ctx context.Context, part int, p Page) error {
 	o.live.Add(pg.counts)
 	o.mu.Unlock()
 	o.dispatch(part, items)
+	o.pacer.reads(part, upTo)
 	o.settle(pg, 1, ops.ReplayCounts{}, 0)
 	return nil
 }
@@ -180,7 +201,13 @@ func (o *Operation) room(ctx context.Context, pg *page) error {
 	if o.stopping() {
 		return errStopping
 	}
-	return o.memory.Acquire(ctx, pg.weight)
+	if o.memory.TryAcquire(pg.weight) {
+		return nil
+	}
+	o.pacer.rests(pg.part) // else those who wait for it would wait for each other
+	err := o.memory.Acquire(ctx, pg.weight)
+	o.pacer.reads(pg.part, time.Time{})
+	return err
 }
 
 // choose makes an item of a record that is meant, and counts it either way. What

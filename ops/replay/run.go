@@ -49,6 +49,7 @@ type Operation struct {
 	memory  *semaphore.Weighted
 	limiter *rate.Limiter // of the whole; nil: none
 	gate    *canary       // nil: none
+	pacer   *pacer        // nil: as fast as it goes
 
 	known        map[string]uint64 // sent by an earlier run, and not behind a place: the sum of the body
 	parkedBefore map[string]bool
@@ -313,6 +314,7 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	if r := plan.Pace.Rate; r > 0 {
 		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
 	}
+	o.pacer = newPacer(plan.Pace, d.clock, o.wake)
 	o.gate = newCanary(o, s.counts.Sent+int64(len(o.known)), s.passed)
 	for range max(1, plan.Pace.Lanes) {
 		o.lanes = append(o.lanes, newLane(o))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type replayFlags struct {
 	order        choiceFlag
 	lanes        int
 	rate         float64
+	pace         string
+	gap          time.Duration
 	canary       int
 	grow         int
 	failing      float64
@@ -102,6 +105,8 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.Var(&f.order, "order", "key: those of one key in their order; shard: those of one shard or object; none")
 	fs.IntVar(&f.lanes, "lanes", 0, "requests in the air; default: chosen by the plan")
 	fs.Float64Var(&f.rate, "rate", 0, "records a second at most; default: what the target takes")
+	fs.StringVar(&f.pace, "pace", "", "spaced as they arrived: original, or so many times as fast, such as 10x; default: as fast as they may go")
+	fs.DurationVar(&f.gap, "max-gap", 0, "with --pace: no wait between two records longer than this, such as 5s")
 	fs.IntVar(&f.canary, "canary", 0, "so many first, then look at dead-letter queues, errors and lag, then the rest; -1: none; default: chosen by the plan")
 	fs.IntVar(&f.grow, "guard-growth", 0, "halt (exit 5) when a dead-letter queue behind the target grows by more messages than this; default: chosen by the plan")
 	fs.Float64Var(&f.failing, "guard-errors", 0, "halt (exit 5) when so much more of a function's calls fail than before, in percent; default: chosen by the plan")
@@ -137,6 +142,10 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage(fmt.Sprintf("--to %s: there is no target %q; it takes %s, each with a name behind a colon", f.to, kindOf(f.to), orList(replayTargets)))
 	case c.Flags().Changed("rate") && !(f.rate > 0 && f.rate <= 1e6):
 		return wrongUsage("--rate must be above 0 and at most 1000000 records a second")
+	case c.Flags().Changed("pace") && f.speed() == 0:
+		return wrongUsage(fmt.Sprintf("--pace %s: must be original, or 1x to 10000x", f.pace))
+	case c.Flags().Changed("max-gap") && (f.pace == "" || f.gap < time.Millisecond):
+		return wrongUsage("--max-gap needs --pace, and at least 1ms")
 	case c.Flags().Changed("lanes") && (f.lanes < 1 || f.lanes > 256):
 		return wrongUsage("--lanes must be 1 to 256")
 	case f.samples < 0 || f.samples > 20:
@@ -151,6 +160,19 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage("--plan-out needs the name of a file")
 	}
 	return f.athena.check(c, f.from)
+}
+
+// speed is how many times as fast as they arrived; 0: not spaced, or not readable.
+func (f *replayFlags) speed() float64 {
+	if f.pace == "original" {
+		return 1
+	}
+	times, ok := strings.CutSuffix(f.pace, "x")
+	n, err := strconv.ParseFloat(times, 64)
+	if !ok || err != nil || !(n >= 1 && n <= 10000) {
+		return 0
+	}
+	return n
 }
 
 func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
@@ -174,7 +196,7 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		From: f.from, To: f.to,
 		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value},
-		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
+		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),
 	}
 	if !strings.HasPrefix(f.to, "null") && !strings.HasPrefix(f.to, "file:") {

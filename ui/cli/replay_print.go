@@ -147,6 +147,15 @@ func orderText(x ops.ReplayPace) string {
 	if x.Rate > 0 {
 		s += fmt.Sprintf(", at most %g records a second", x.Rate)
 	}
+	switch {
+	case x.Speed == 1:
+		s += ", spaced as they arrived"
+	case x.Speed > 0:
+		s += fmt.Sprintf(", spaced as they arrived, %g times as fast", x.Speed)
+	}
+	if x.MaxGap > 0 {
+		s += ", no wait longer than " + time.Duration(x.MaxGap*float64(time.Second)).String()
+	}
 	return s
 }
 
