@@ -143,6 +143,25 @@ type ReplaySample struct {
 	At    time.Time
 	Data  []byte
 	Taken bool
+	Newer int // records of its key that came after the window, as far as that was read
+}
+
+// ReplayNewer is what came after the window for the keys that are replayed: an old event
+// behind a newer one of its key may overwrite what that did.
+type ReplayNewer struct {
+	Known   int              `json:"keys_known"` // keys that are meant, as far as they are known
+	Keys    int              `json:"keys"`       // of these, those with newer records
+	Records int64            `json:"records"`    // newer ones of these keys
+	Read    int64            `json:"records_read"`
+	Asked   []ReplayNewerKey `json:"asked,omitempty"`   // of the keys that were asked for by name
+	Partial []string         `json:"partial,omitempty"` // why there may be more; none: all was read
+}
+
+// ReplayNewerKey is one key with its newer records.
+type ReplayNewerKey struct {
+	Key     string    `json:"key"`
+	Records int       `json:"records"`
+	Newest  time.Time `json:"newest"`
 }
 
 // Ways of reading what a query selects.
@@ -258,6 +277,7 @@ type ReplayPlan struct {
 	// Archived is what has to be brought back before it can be read, when the plan was
 	// made. Such a plan waits: see Waits.
 	Archived []ReplayCold   `json:"archived,omitempty"`
+	Newer    *ReplayNewer   `json:"newer,omitempty"` // from a stream, where the window is over
 	Estimate ReplayEstimate `json:"estimate"`
 	Risk     Risk           `json:"risk"`
 	Confirm  string         `json:"confirm,omitempty"`

@@ -317,12 +317,13 @@ func (d *Desk) sample(ctx context.Context, plan *ops.ReplayPlan, src source, dst
 	if err != nil {
 		return nil, err
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
 	if w, ok := src.(taster); ok {
 		src = w.taste()
 	}
-	t := &tasting{plan: plan, choose: choose, mapping: mapping, target: dst}
+	t := &tasting{plan: plan, choose: choose, mapping: mapping, target: dst, keys: map[string]bool{}}
 	for i, part := range plan.Parts {
 		err := src.read(ctx, *plan, i, "", func(p Page) error { return t.page(i, p) })
 		if errors.Is(err, errSampled) || ctx.Err() != nil {
@@ -334,6 +335,12 @@ func (d *Desk) sample(ctx context.Context, plan *ops.ReplayPlan, src source, dst
 		t.whole++
 	}
 	t.estimate()
+	newer := d.newer(whole, plan, src, t.keys, t.whole == len(plan.Parts))
+	for i, s := range t.samples {
+		if s.Taken {
+			t.samples[i].Newer = newer[s.Key]
+		}
+	}
 	return t.samples, nil
 }
 
@@ -357,6 +364,7 @@ type tasting struct {
 	keyless               int64
 	first, last           time.Time // arrivals of what is meant
 	timeless              bool      // of some it is not known
+	keys                  map[string]bool
 }
 
 func (t *tasting) page(part int, p Page) error {
@@ -397,6 +405,7 @@ func (t *tasting) record(part int, r Record) {
 	n := &t.rejected
 	if takes {
 		n = &t.taken
+		t.keys[r.Key] = true
 		switch {
 		case r.At.IsZero():
 			t.timeless = true

@@ -26,13 +26,14 @@ type sampleReport struct {
 	At    *time.Time `json:"arrived_at"`
 	Body  []byte     `json:"body_base64"`
 	Taken bool       `json:"meant"`
+	Newer int        `json:"newer_of_key"`
 }
 
 func (t *tapes) printReplayPlan(plan ops.ReplayPlan, samples []ops.ReplaySample, each int) error {
 	if t.json() {
 		r := replayPreview{Schema: "kxops/replay-preview/v1", Plan: plan, Samples: []sampleReport{}}
 		for _, s := range samples {
-			r.Samples = append(r.Samples, sampleReport{Part: s.Part, Key: s.Key, At: when(s.At), Body: s.Data, Taken: s.Taken})
+			r.Samples = append(r.Samples, sampleReport{Part: s.Part, Key: s.Key, At: when(s.At), Body: s.Data, Taken: s.Taken, Newer: s.Newer})
 		}
 		return t.printJSON(r)
 	}
@@ -189,6 +190,9 @@ func (p *printer) samples(head, color string, samples []ops.ReplaySample, taken 
 		key := ""
 		if of[i].Key != "" {
 			key = text.Cut(text.Clean(of[i].Key), 24) + " "
+			if of[i].Newer > 0 {
+				key += fmt.Sprintf("(%d newer) ", of[i].Newer)
+			}
 		}
 		p.line("  " + at + key + text.Cut(text.Clean(text.Bound(string(of[i].Data), 4*sampleShown)), sampleShown))
 	})
