@@ -33,13 +33,13 @@ func lookActions() []Action {
 		},
 		{
 			ID: "right", Keys: []string{"right", "l"}, Title: "right",
-			Help:    "Goes to the pane on the right of a triage; elsewhere it opens.",
+			Help:    "Goes to the pane on the right of a triage; moves the window of a replay; elsewhere it opens.",
 			Enabled: opensRight,
 			Run:     func(a *App, _ string) tea.Cmd { return a.sideways(1, (*App).openSelected) },
 		},
 		{
 			ID: "left", Keys: []string{"left", "h"}, Title: "left",
-			Help:    "Goes to the pane on the left of a triage; elsewhere it goes back.",
+			Help:    "Goes to the pane on the left of a triage; moves the window of a replay; elsewhere it goes back.",
 			Enabled: backLeft,
 			Run:     func(a *App, _ string) tea.Cmd { return a.sideways(-1, (*App).back) },
 		},

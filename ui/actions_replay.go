@@ -24,6 +24,18 @@ func replayActions() []Action {
 			Run:     func(a *App, _ string) tea.Cmd { return a.planReplay() },
 		},
 		{
+			ID: "wider", Keys: []string{"{"}, Title: "wider",
+			Help:    "Begins the window of a replay earlier.",
+			Enabled: canTurnWindow,
+			Run:     func(a *App, _ string) tea.Cmd { a.top().(*replayForm).turnWindow(-1, 0); return nil },
+		},
+		{
+			ID: "narrower", Keys: []string{"}"}, Title: "narrower",
+			Help:    "Begins the window of a replay later.",
+			Enabled: canTurnWindow,
+			Run:     func(a *App, _ string) tea.Cmd { a.top().(*replayForm).turnWindow(1, 0); return nil },
+		},
+		{
 			ID: "verify", Keys: []string{"V"}, Title: "verify",
 			Help:    "Proves what a replay has sent: its receipts, and the target where it can be read back.",
 			Enabled: canVerify,

@@ -26,6 +26,8 @@ type replayWork struct {
 	past  asked[[]PastReplay]
 	proof asked[ops.ReplayProof]
 
+	arrived arrived // at the source that the form names
+
 	now *replayRun // the last one that was started here, nil: none
 }
 
@@ -80,6 +82,9 @@ func (msg replayDeskOpenedMsg) tell(a *App) tea.Cmd {
 		return nil
 	}
 	w.desk = msg.desk
+	if _, on := a.top().(*replayForm); on {
+		return a.readArrivals()
+	}
 	return nil
 }
 

@@ -117,7 +117,7 @@ func (s *replayForm) Hints() []string {
 	return []string{"open", "replan", "apply", "unlock", "replays", "replaying", "back", "help"}
 }
 
-func (s *replayForm) Want(a *App) tea.Cmd { return a.openReplayDesk() }
+func (s *replayForm) Want(a *App) tea.Cmd { return tea.Batch(a.openReplayDesk(), a.readArrivals()) }
 
 // Move goes through the fields, and below them scrolls.
 func (s *replayForm) Move(m motion) {
@@ -156,7 +156,7 @@ func (s *replayForm) Open(a *App) tea.Cmd {
 	p.accept = func(a *App, line string) tea.Cmd {
 		*value = strings.TrimSpace(line)
 		s.at = min(s.at+1, len(replayFields)-1)
-		return nil
+		return a.readArrivals()
 	}
 	a.prompt = p
 	return nil
@@ -177,6 +177,7 @@ func (s *replayForm) Draw(c *text.Canvas, height int, l light) {
 	}
 	w.para(replayFields[s.at].help, l.dim)
 	w.blank()
+	s.writeArrivals(w)
 	s.writePlan(w)
 	s.set(w.lines)
 	s.chosen = s.at

@@ -33,6 +33,10 @@ func (c *consoleReplays) Plan(ctx context.Context, ask ops.ReplayAsk) (ops.Repla
 	return c.d.Plan(ctx, ask)
 }
 
+func (c *consoleReplays) Arrivals(ctx context.Context, from string) (ops.Arrivals, error) {
+	return c.d.Arrivals(ctx, from)
+}
+
 func (c *consoleReplays) Start(ctx context.Context, plan ops.ReplayPlan) (ui.Replaying, error) {
 	return c.running(c.d.Start(ctx, plan))
 }
