@@ -84,6 +84,9 @@ type Answer struct {
 	At   string // where it is: "shardId-…/sequence", message id, request id, line
 	Code string
 	Why  string
+	// Shard is the shard that took it, or asked to slow down, where the target has shards
+	// and named it.
+	Shard string
 	// Stop is set when the answer is about the target or about us and not about this
 	// record (no such queue, not allowed, expired): nothing more should be sent.
 	Stop *ops.Problem

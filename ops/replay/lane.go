@@ -92,24 +92,37 @@ func (l *lane) end() {
 func (l *lane) take(lim Limits, strict bool, most int) []*item {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.due() {
-		return nil
+	for l.due() {
+		batch, wait := l.pick(lim, strict, most)
+		if len(batch) > 0 {
+			return batch
+		}
+		stop := l.run.desk.clock.after(wait, l.knock) // its shards are all held back
+		l.more.Wait()
+		stop()
 	}
+	return nil
+}
+
+// pick takes the next request's records out of those that wait. There are none where all
+// that may come next go to shards that are held back, and for how long. Call it under the lock.
+func (l *lane) pick(lim Limits, strict bool, most int) (batch []*item, wait time.Duration) {
 	n, bytes := 0, 0
 	full := func(i *item) bool {
 		return !l.run.pacer.isDue(i.when) && n > 0 || lim.Records > 0 && n >= lim.Records || most > 0 && n >= most || lim.Bytes > 0 && n > 0 && bytes+i.size > lim.Bytes
 	}
-	if !strict || lim.Ordered {
+	shards := l.run.brakes
+	if lim.Ordered || !strict && shards == nil {
 		for n < len(l.waiting) && !full(l.waiting[n]) {
 			bytes += l.waiting[n].size
 			n++
 		}
-		batch := l.waiting[:n:n]
+		batch = l.waiting[:n:n]
 		l.waiting = l.waiting[n:]
-		return batch
+		return batch, 0
 	}
 	// One record of each key: what is behind another of its key stays where it is.
-	var batch, rest []*item
+	var rest []*item
 	keys := map[string]bool{}
 	reach := min(len(l.waiting), scanMost*max(lim.Records, 1))
 	for at, i := range l.waiting[:reach] {
@@ -117,18 +130,24 @@ func (l *lane) take(lim Limits, strict bool, most int) []*item {
 			reach = at
 			break
 		}
-		if i.Key != "" && keys[i.Key] { // without a key there is no order to keep
+		if strict && i.Key != "" && keys[i.Key] { // without a key there is no order to keep
 			rest = append(rest, i)
 			continue
 		}
 		keys[i.Key] = true
+		if held := shards.holds(i.Parcel); held > 0 { // others go on; those of its key stay behind it
+			if rest = append(rest, i); wait == 0 || held < wait {
+				wait = held
+			}
+			continue
+		}
 		batch = append(batch, i)
 		bytes += i.size
 		n++
 	}
 	l.waiting = l.waiting[reach-len(rest):] // what is left moves up to what was passed over
 	copy(l.waiting, rest)
-	return batch
+	return batch, wait
 }
 
 // due waits for a record whose time has come. It reports false when the lane is over.
@@ -198,13 +217,17 @@ func (l *lane) work(ctx context.Context) error {
 			l.back(batch)
 			continue // it is stopping: take says so
 		}
-		again, throttled, lost, err := l.send(ctx, batch)
+		again, throttled, named, lost, err := l.send(ctx, batch)
 		l.run.gate.landed(len(batch))
 		if err != nil {
 			l.back(again)
 			return err
 		}
-		if throttled > 0 {
+		if throttled > 0 && throttled == named { // the shards that said so are held back, and nothing else
+			l.mu.Lock()
+			l.slowed++
+			l.mu.Unlock()
+		} else if throttled > 0 {
 			l.slow(float64(throttled) / float64(len(batch)))
 		} else if len(again) == 0 {
 			l.faster()
@@ -229,13 +252,16 @@ func (l *lane) work(ctx context.Context) error {
 			return &ops.Problem{Fault: ops.FaultThrottled, What: fmt.Sprintf("%s asked to slow down %d times in a row", l.run.plan.To.Name(), busy),
 				Hint: "look who else writes to it, then resume with a lower rate"}
 		}
+		if named == len(again) && len(again) < len(batch) {
+			continue // the other shards need not wait
+		}
 		pauseFor(ctx, l.run.stop, backoff(busy+unsure))
 	}
 }
 
 // send sends one request and books its answers. It returns what has to be sent again:
-// what was throttled, and what got no answer.
-func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttled, lost int, err error) {
+// what was throttled (named: by a shard that is known) and what got no answer.
+func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttled, named, lost int, err error) {
 	parcels := make([]Parcel, len(batch))
 	for i, it := range batch {
 		parcels[i] = it.Parcel
@@ -251,9 +277,12 @@ func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttle
 		switch a.Fate {
 		case Taken:
 			taken, places = append(taken, it), append(places, a.At)
+			if a.Shard != "" {
+				l.run.brakes.took(a.Shard)
+			}
 		case Refused:
 			if e := l.run.park(it, a.Code, a.Why); e != nil {
-				return append(again, batch[i:]...), throttled, lost, e
+				return append(again, batch[i:]...), throttled, named, lost, e
 			}
 		case Unsure:
 			it.lost++
@@ -261,6 +290,10 @@ func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttle
 			again = append(again, it)
 		case Busy:
 			throttled++
+			if a.Shard != "" && l.run.brakes != nil {
+				named++
+				l.run.brakes.slow(a.Shard)
+			}
 			again = append(again, it)
 		}
 	}
@@ -269,9 +302,9 @@ func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttle
 	l.sent += int64(len(taken))
 	l.mu.Unlock()
 	if e := l.run.took(taken, places); e != nil {
-		return again, throttled, lost, e
+		return again, throttled, named, lost, e
 	}
-	return again, throttled, lost, err
+	return again, throttled, named, lost, err
 }
 
 // slow takes away up to half of what the lane allows itself, by the share of a request

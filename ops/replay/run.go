@@ -50,6 +50,7 @@ type Operation struct {
 	limiter *rate.Limiter // of the whole; nil: none
 	gate    *canary       // nil: none
 	pacer   *pacer        // nil: as fast as it goes
+	brakes  *brakes       // of the target's shards; nil: it has none
 
 	known        map[string]uint64 // sent by an earlier run, and not behind a place: the sum of the body
 	parkedBefore map[string]bool
@@ -311,6 +312,7 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 		return nil, err
 	}
 	o.limits = o.target.limits()
+	o.brakes = newBrakes(o.target, d.clock)
 	if r := plan.Pace.Rate; r > 0 {
 		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
 	}

@@ -3,9 +3,14 @@ package replay
 import (
 	"cmp"
 	"context"
+	"crypto/md5"
 	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,6 +35,9 @@ type streamTarget struct {
 	desk   *Desk
 	plan   ops.ReplayPlan
 	record int
+
+	mu     sync.Mutex
+	ranges []hashRange // of the open shards, once one was throttled; see shardOf
 }
 
 func newStreamTarget(d *Desk, plan ops.ReplayPlan) (target, error) {
@@ -112,6 +120,9 @@ func (t *streamTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 			continue
 		}
 		answers[i] = streamAnswer(out.Records[i])
+		if answers[i].Fate == Busy && answers[i].Shard != "" && !t.knows(ctx, answers[i].Shard) {
+			answers[i].Shard = "" // the lane slows down as a whole
+		}
 	}
 	return answers
 }
@@ -121,12 +132,74 @@ func (t *streamTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 func streamAnswer(r types.PutRecordsResultEntry) Answer {
 	switch code := aws.ToString(r.ErrorCode); code {
 	case "":
-		return Answer{At: aws.ToString(r.ShardId) + "/" + aws.ToString(r.SequenceNumber)}
-	case "ProvisionedThroughputExceededException", "KMSThrottlingException":
+		return Answer{At: aws.ToString(r.ShardId) + "/" + aws.ToString(r.SequenceNumber), Shard: aws.ToString(r.ShardId)}
+	case "ProvisionedThroughputExceededException":
+		return Answer{Fate: Busy, Code: code, Why: aws.ToString(r.ErrorMessage), Shard: shardName.FindString(aws.ToString(r.ErrorMessage))}
+	case "KMSThrottlingException":
 		return Answer{Fate: Busy, Code: code, Why: aws.ToString(r.ErrorMessage)}
 	default:
 		return Answer{Fate: Unsure, Code: code, Why: aws.ToString(r.ErrorMessage)}
 	}
+}
+
+// shardName is how the message of a throttled record names the shard.
+var shardName = regexp.MustCompile(`shardId-[0-9]{12}`)
+
+// hashRange is an open shard with its range of hash keys, both ends included.
+type hashRange struct {
+	id       string
+	from, to *big.Int
+}
+
+// knows reports whether the range of a shard is known; it asks for the shards when not,
+// as they may have been split or merged.
+func (t *streamTarget) knows(ctx context.Context, shard string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	has := func() bool {
+		return slices.ContainsFunc(t.ranges, func(r hashRange) bool { return r.id == shard })
+	}
+	if has() {
+		return true
+	}
+	in := &kinesis.ListShardsInput{StreamARN: aws.String(string(t.plan.To.ARN)), ShardFilter: &types.ShardFilter{Type: types.ShardFilterTypeAtLatest}}
+	var ranges []hashRange
+	for {
+		page, err := t.desk.kinesis.ListShards(ctx, in)
+		if err != nil {
+			return false // nothing is lost by it: the next throttled record asks again
+		}
+		for _, s := range page.Shards {
+			from, ok1 := new(big.Int).SetString(aws.ToString(s.HashKeyRange.StartingHashKey), 10)
+			to, ok2 := new(big.Int).SetString(aws.ToString(s.HashKeyRange.EndingHashKey), 10)
+			if ok1 && ok2 {
+				ranges = append(ranges, hashRange{aws.ToString(s.ShardId), from, to})
+			}
+		}
+		if page.NextToken == nil {
+			break
+		}
+		in = &kinesis.ListShardsInput{NextToken: page.NextToken}
+	}
+	t.ranges = ranges
+	return has()
+}
+
+// shardOf is the shard that a parcel goes to, by the shards as they were last seen.
+func (t *streamTarget) shardOf(p Parcel) string {
+	hash, ok := new(big.Int).SetString(p.Hash, 10)
+	if !ok {
+		sum := md5.Sum([]byte(partitionKey(p)))
+		hash = new(big.Int).SetBytes(sum[:])
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.ranges {
+		if hash.Cmp(r.from) >= 0 && hash.Cmp(r.to) <= 0 {
+			return r.id
+		}
+	}
+	return ""
 }
 
 func (t *streamTarget) close() error { return nil }
