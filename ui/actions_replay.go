@@ -24,6 +24,12 @@ func replayActions() []Action {
 			Run:     func(a *App, _ string) tea.Cmd { return a.planReplay() },
 		},
 		{
+			ID: "more", Keys: []string{"*"}, Title: "more",
+			Help:    "Shows all fields of the replay form, or only the basic ones and those that are filled in.",
+			Enabled: func(a *App) (bool, string) { _, on := a.top().(*replayForm); return on, "only on the form of a replay" },
+			Run:     func(a *App, _ string) tea.Cmd { a.top().(*replayForm).toggleMore(); return nil },
+		},
+		{
 			ID: "wider", Keys: []string{"{"}, Title: "wider",
 			Help:    "Begins the window of a replay earlier.",
 			Enabled: canTurnWindow,

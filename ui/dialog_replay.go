@@ -31,10 +31,16 @@ func (d *replayDialog) tell(w *writer) {
 	w.field("account", strings.Join(nonEmpty(p.Alias, p.Account), " ")+", region "+p.Region, w.l.strong)
 	w.field("from", string(p.From.Kind)+" "+p.From.Name(), w.l.strong)
 	w.field("to", p.To.Name(), w.l.strong)
-	for _, x := range []struct{ name, value string }{{"filter", p.Select.Filter}, {"contains", p.Select.Contains}, {"keys", strings.Join(p.Select.Keys, ", ")}, {"key to send", p.Map.Key}} {
+	for _, x := range []struct{ name, value string }{{"filter", p.Select.Filter}, {"contains", p.Select.Contains}, {"keys", strings.Join(p.Select.Keys, ", ")}, {"key to send", p.Map.Key}, {"body to send", p.Map.Body}} {
 		if x.value != "" {
 			w.field(x.name, x.value, text.Style{})
 		}
+	}
+	if p.Map.Mark == "none" {
+		w.field("mark", "none: the target does not see that it is a replay", w.l.ticket)
+	}
+	if p.To.Async {
+		w.field("async", "answers are not awaited: receipts say that Lambda accepted an event", w.l.ticket)
 	}
 	if p.Risk == ops.HighRisk {
 		w.field("risk", "high: "+p.Confirm+" has to be typed", w.l.ticket)

@@ -194,7 +194,7 @@ func barLines(columns []column, rows int, ascii bool) []string {
 
 // windowLine marks the window under the columns by signs, not by colour.
 func windowLine(a ops.Arrivals, columns, each int, since, until time.Time, ascii bool) string {
-	inside, outside, open, shut := '━', '─', '┗', '┛'
+	inside, outside, open, shut := '━', '─', '[', ']'
 	if ascii {
 		inside, outside, open, shut = '=', '-', '[', ']'
 	}

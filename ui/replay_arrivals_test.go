@@ -17,6 +17,7 @@ type replaysOfValues struct {
 	err      error
 	asked    []string // sources whose arrivals were asked for
 	plans    []ops.ReplayAsk
+	query    *ops.ReplayQuery // a plan runs it, if it may
 }
 
 func (d *replaysOfValues) Arrivals(_ context.Context, from string) (ops.Arrivals, error) {
@@ -29,6 +30,11 @@ func (d *replaysOfValues) Arrivals(_ context.Context, from string) (ops.Arrivals
 func (d *replaysOfValues) Plan(_ context.Context, ask ops.ReplayAsk) (ops.ReplayPlan, []ops.ReplaySample, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.query != nil {
+		if err := ask.Agree(*d.query); err != nil {
+			return ops.ReplayPlan{}, nil, err
+		}
+	}
 	d.plans = append(d.plans, ask)
 	return ops.ReplayPlan{Select: ask.Select}, nil, nil
 }
@@ -85,7 +91,7 @@ func TestTheWindowOnArrivals(t *testing.T) {
 	for _, size := range [][2]int{{80, 24}, {120, 40}} {
 		d := &replaysOfValues{arrivals: aDay()}
 		c := replayConsole(t, d, size[0], size[1])
-		c.sees("??", "holds about", "window", "┛")
+		c.sees("??", "holds about", "window", "[]")
 		before := c.app.replays.wish
 		c.press("left", "left", "h", "l")
 		now := c.app.now()

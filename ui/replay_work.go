@@ -13,6 +13,7 @@ import (
 
 const (
 	replayPlanMost   = 90 * time.Second
+	replayQueryMost  = 15 * time.Minute // with a query of Athena
 	replayVerifyMost = 5 * time.Minute
 )
 
@@ -34,6 +35,8 @@ type replayWork struct {
 // replayWish is what the person wrote into the form.
 type replayWish struct {
 	from, to, since, until, filter, contains, key, mapKey, order, rate string
+
+	more moreWish
 }
 
 // plannedReplay is a plan with what was read for it, and what it was asked for.
@@ -103,8 +106,10 @@ func (w replayWish) asking(a *App) (ops.ReplayAsk, error) {
 	if ask.Select.Until, err = ops.ParseWhen(w.until, a.now()); err != nil {
 		return ask, errors.New("until " + err.Error())
 	}
-	ask.Rate, err = rateOf(w.rate)
-	return ask, err
+	if ask.Rate, err = rateOf(w.rate); err != nil {
+		return ask, err
+	}
+	return ask, w.more.ask(&ask)
 }
 
 // replayPlannedMsg brings a plan.
@@ -116,7 +121,11 @@ type replayPlannedMsg struct {
 }
 
 // planReplay plans what the form says.
-func (a *App) planReplay() tea.Cmd {
+func (a *App) planReplay() tea.Cmd { return a.planReplayOf("") }
+
+// planReplayOf plans what the form says. Of queries of Athena it runs the one that was
+// agreed to, and asks about any other.
+func (a *App) planReplayOf(agreed string) tea.Cmd {
 	w := a.replays
 	if w.desk == nil {
 		a.warn(w.why)
@@ -127,9 +136,19 @@ func (a *App) planReplay() tea.Cmd {
 		a.warn(err.Error())
 		return nil
 	}
+	ask.Agree = func(q ops.ReplayQuery) error {
+		if agreement(q) != agreed {
+			return &costsFirst{q}
+		}
+		return nil
+	}
 	gen, epoch, desk, wish, ctx := w.plan.begin(), a.poll.epoch, w.desk, w.wish, a.poll.ctx
 	return func() tea.Msg {
-		ctx, done := context.WithTimeout(ctx, replayPlanMost)
+		most := replayPlanMost
+		if wish.ofTable() {
+			most = replayQueryMost
+		}
+		ctx, done := context.WithTimeout(ctx, most)
 		defer done()
 		plan, samples, err := desk.Plan(ctx, ask)
 		return replayPlannedMsg{inEpoch{epoch}, gen, plannedReplay{plan, samples, wish}, err}
@@ -137,7 +156,13 @@ func (a *App) planReplay() tea.Cmd {
 }
 
 func (msg replayPlannedMsg) tell(a *App) tea.Cmd {
-	a.replays.plan.answer(msg.gen, msg.value, time.Time{}, a.now(), msg.err)
+	var first *costsFirst
+	if a.replays.plan.answer(msg.gen, msg.value, time.Time{}, a.now(), msg.err) && errors.As(msg.err, &first) {
+		a.replays.plan.problem = nil // it is no fault
+		if _, on := a.top().(*replayForm); on {
+			a.askQuery(first.query)
+		}
+	}
 	return nil
 }
 

@@ -18,8 +18,9 @@ import (
 // and sent, some records that are meant and some that are not.
 type replayForm struct {
 	document
-	a  *App
-	at int // the field under the cursor
+	a    *App
+	at   int  // the field under the cursor
+	more bool // all fields are shown
 }
 
 // replayField is one line of the form.
@@ -30,15 +31,11 @@ type replayField struct {
 }
 
 var replayFields = []replayField{
-	{"from", "stream:NAME, delivery:NAME (what it wrote to S3), archive:BUCKET/PREFIX or file:PATH", func(w *replayWish) *string { return &w.from }, sourcesHere},
+	{"from", "stream:NAME, delivery:NAME (what it wrote to S3), archive:BUCKET/PREFIX or file:PATH, athena:DATABASE.TABLE", func(w *replayWish) *string { return &w.from }, sourcesHere},
 	{"to", "null: is a rehearsal; queue:, stream:, topic:, function:, delivery:NAME or file:PATH", func(w *replayWish) *string { return &w.to }, targetsHere},
 	{"since", "so long ago (3h, 2d), or a time with its zone (2026-11-17T08:00Z)", func(w *replayWish) *string { return &w.since }, someTimes},
 	{"until", "as since; empty: now", func(w *replayWish) *string { return &w.until }, someTimes},
 	{"filter", `jq over the body, such as .customer_id == "4712"`, func(w *replayWish) *string { return &w.filter }, nil},
-	{"contains", "a text that occurs in the body", func(w *replayWish) *string { return &w.contains }, nil},
-	{"keys", "partition keys, with spaces between; streams only", func(w *replayWish) *string { return &w.key }, nil},
-	{"key to send", "jq over the body, such as .customer_id; empty: as it was", func(w *replayWish) *string { return &w.mapKey }, nil},
-	{"order", "key (those of one key in their order), shard or none", func(w *replayWish) *string { return &w.order }, func(*App) []string { return []string{"key", "shard", "none"} }},
 	{"rate", "records a second at most; empty: what the target takes", func(w *replayWish) *string { return &w.rate }, nil},
 }
 
@@ -48,7 +45,10 @@ func openReplay(a *App, from ops.ARN) screen {
 		*w = replayWish{from: text}
 		a.replays.plan = asked[plannedReplay]{gen: a.replays.plan.gen + 1}
 	}
-	w.to, w.since, w.order = cmp.Or(w.to, "null:"), cmp.Or(w.since, "1h"), cmp.Or(w.order, "key")
+	w.to, w.order = cmp.Or(w.to, "null:"), cmp.Or(w.order, "key")
+	if !w.ofTable() { // of a table the condition chooses the time
+		w.since = cmp.Or(w.since, "1h")
+	}
 	return &replayForm{document: newDocument(), a: a}
 }
 
@@ -114,15 +114,16 @@ func (s *replayForm) Load(*picture)      {}
 func (s *replayForm) Selected() ops.ARN  { return "" }
 func (s *replayForm) Visible() []ops.ARN { return nil }
 func (s *replayForm) Hints() []string {
-	return []string{"open", "replan", "apply", "unlock", "replays", "replaying", "back", "help"}
+	return []string{"open", "more", "replan", "apply", "unlock", "replays", "replaying", "back", "help"}
 }
 
 func (s *replayForm) Want(a *App) tea.Cmd { return tea.Batch(a.openReplayDesk(), a.readArrivals()) }
 
 // Move goes through the fields, and below them scrolls.
 func (s *replayForm) Move(m motion) {
+	last := len(s.shown()) - 1
 	switch {
-	case m == lineDown && s.at < len(replayFields)-1 && s.top == 0, m == nextLink && s.at < len(replayFields)-1:
+	case m == lineDown && s.at < last && s.top == 0, m == nextLink && s.at < last:
 		s.at++
 	case m == lineUp && s.top == 0, m == prevLink:
 		s.at = max(s.at-1, 0)
@@ -137,7 +138,7 @@ func (s *replayForm) Move(m motion) {
 
 // Open edits the field under the cursor.
 func (s *replayForm) Open(a *App) tea.Cmd {
-	f := replayFields[s.at]
+	f := s.shown()[s.at]
 	value := f.value(&a.replays.wish)
 	p := &prompt{sign: f.name + ": ", chosen: -1, runes: []rune(*value), at: len([]rune(*value))}
 	if f.offers != nil {
@@ -155,7 +156,10 @@ func (s *replayForm) Open(a *App) tea.Cmd {
 	}
 	p.accept = func(a *App, line string) tea.Cmd {
 		*value = strings.TrimSpace(line)
-		s.at = min(s.at+1, len(replayFields)-1)
+		if w := &a.replays.wish; f.name == "from" && w.ofTable() {
+			w.since, w.until = "", "" // there the condition chooses the time
+		}
+		s.at = min(s.at+1, len(s.shown())-1)
 		return a.readArrivals()
 	}
 	a.prompt = p
@@ -164,7 +168,9 @@ func (s *replayForm) Open(a *App) tea.Cmd {
 
 func (s *replayForm) Draw(c *text.Canvas, height int, l light) {
 	w := &writer{l: l, width: c.Width() - 3}
-	for i, f := range replayFields {
+	fields := s.shown()
+	s.at = min(s.at, len(fields)-1)
+	for i, f := range fields {
 		value := *f.value(&s.a.replays.wish)
 		look := text.Style{}
 		if value == "" {
@@ -175,7 +181,7 @@ func (s *replayForm) Draw(c *text.Canvas, height int, l light) {
 			w.lines[len(w.lines)-1].target = "field" // the cursor
 		}
 	}
-	w.para(replayFields[s.at].help, l.dim)
+	w.para(fields[s.at].help, l.dim)
 	w.blank()
 	s.writeArrivals(w)
 	s.writePlan(w)
@@ -269,6 +275,13 @@ func planReplayLine(p ops.ReplayPlan) string {
 	flag("filter", p.Select.Filter)
 	flag("contains", p.Select.Contains)
 	flag("map-key", p.Map.Key)
+	flag("map-body", p.Map.Body)
+	if p.Map.Mark == "none" {
+		flag("mark", p.Map.Mark)
+	}
+	if p.To.Async {
+		line += " --async"
+	}
 	flag("order", p.Pace.Order)
 	if p.Pace.Rate > 0 {
 		flag("rate", strconv.FormatFloat(p.Pace.Rate, 'g', -1, 64))
