@@ -395,14 +395,19 @@ func (c ReplayCounts) Held() int64 { return c.Matched - c.Sent - c.Parked }
 
 // ReplayProgress is where a replay is.
 type ReplayProgress struct {
-	ID      string       `json:"id"`
-	State   RunState     `json:"state"`
-	Counts  ReplayCounts `json:"counts"`
-	Parts   int          `json:"parts"`      // in all
-	Over    int          `json:"parts_done"` // read and sent whole
-	Rate    float64      `json:"rate"`       // records sent a second, lately
-	ETA     Reading      `json:"eta_s"`
-	USD     float64      `json:"usd"`
+	ID     string       `json:"id"`
+	State  RunState     `json:"state"`
+	Counts ReplayCounts `json:"counts"`
+	Parts  int          `json:"parts"`      // in all
+	Over   int          `json:"parts_done"` // read and sent whole
+	Rate   float64      `json:"rate"`       // records sent a second, lately
+	ETA    Reading      `json:"eta_s"`
+	USD    float64      `json:"usd"`
+	// The same as a range, by how much the speed of the last minutes varied; and what all of it will have cost.
+	Soonest  Reading `json:"eta_soonest_s"`
+	Latest   Reading `json:"eta_latest_s"`
+	Forecast Reading `json:"forecast_usd"`
+
 	At      time.Time    `json:"position,omitzero"` // arrival of what was sent last
 	Started time.Time    `json:"started"`
 	Note    string       `json:"note,omitempty"` // why it halted

@@ -71,14 +71,30 @@ func (s *replaying) writeProgress(w *writer) {
 		w.field("is at", p.At.UTC().Format("2006-01-02 15:04:05 MST"), text.Style{})
 	}
 	w.field("speed", fmt.Sprintf("%.0f records a second", p.Rate), text.Style{})
-	if left, ok := p.ETA.Value(); ok {
-		w.field("time left", "about "+ops.Span(left), text.Style{})
-	}
+	w.field("time left", timeLeft(p), text.Style{})
 	w.field("lanes", laneStrip(p.Lanes, w.l.ascii), w.l.cool)
-	w.field("spent", fmt.Sprintf("%s calls, %s", count(float64(p.Counts.Calls)), money(p.USD)), w.l.dim)
+	w.field("spent", fmt.Sprintf("%s calls, %s so far, %s in all", count(float64(p.Counts.Calls)), money(p.USD), forecastText(p)), w.l.dim)
 	w.field("replay", p.ID, w.l.dim)
 	w.blank()
 	w.para("It goes on when this screen is left. "+w.l.keyOf("hold")+" pauses it durably; leaving the console too.", w.l.dim)
+}
+
+// timeLeft is a range as soon as there are enough speeds to know how they vary.
+func timeLeft(p ops.ReplayProgress) string {
+	if _, ok := p.Soonest.Value(); ok {
+		return ops.Spans(p.Soonest, p.Latest)
+	}
+	if left, ok := p.ETA.Value(); ok {
+		return "about " + ops.Span(left) + ", by a few seconds only"
+	}
+	return "?"
+}
+
+func forecastText(p ops.ReplayProgress) string {
+	if v, ok := p.Forecast.Value(); ok {
+		return "about " + money(v)
+	}
+	return "?"
 }
 
 // laneStrip is one sign for each lane, by how much waits in it: a hot one is a key, or a

@@ -78,6 +78,7 @@ type Operation struct {
 	started time.Time
 	at      time.Time // arrival of what was taken last
 	marks   []mark
+	speed   speed
 	done    chan struct{}
 	result  ops.ReplayResult
 }
@@ -687,6 +688,7 @@ func (o *Operation) mark() {
 	defer o.mu.Unlock()
 	now := o.desk.o.Now()
 	o.marks = append(o.marks, mark{now, o.live.Sent, o.live.Bytes})
+	o.speed.note(now, o.live.Bytes)
 	for len(o.marks) > 2 && now.Sub(o.marks[0].at) > rateWindow {
 		o.marks = o.marks[1:]
 	}
@@ -700,6 +702,11 @@ func (o *Operation) Progress() ops.ReplayProgress {
 		At: o.at, Started: o.started, Note: o.note,
 	}
 	p.Counts.Repeated = o.repeats
+	if total, known := o.plan.Estimate.Bytes.Value(); known && !o.state.Over() {
+		now := o.desk.o.Now()
+		p.Soonest, p.Latest = o.speed.left(total-float64(o.live.Bytes), now)
+		p.Forecast = forecast(o.plan, o.live, now)
+	}
 	for _, at := range o.places {
 		if at.Over {
 			p.Over++

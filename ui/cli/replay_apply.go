@@ -155,11 +155,17 @@ func replayProgress(p ops.ReplayProgress) string {
 	if p.Rate > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f/s", p.Rate))
 	}
-	if eta, ok := p.ETA.Value(); ok && eta > 0 {
+	if _, ok := p.Soonest.Value(); ok {
+		parts = append(parts, ops.Spans(p.Soonest, p.Latest)+" left")
+	} else if eta, ok := p.ETA.Value(); ok && eta > 0 {
 		parts = append(parts, "about "+ops.Span(eta)+" left")
 	}
 	if p.USD > 0 {
-		parts = append(parts, dollars(p.USD))
+		spent := dollars(p.USD)
+		if v, ok := p.Forecast.Value(); ok {
+			spent += " of about " + dollars(v)
+		}
+		parts = append(parts, spent)
 	}
 	if p.Note != "" {
 		parts = append(parts, p.Note)

@@ -1,0 +1,37 @@
+package ui
+
+import (
+	"testing"
+
+	"kxops/ops"
+)
+
+// replayOfValues is a replay that runs and says what it is told to.
+type replayOfValues struct {
+	plan     ops.ReplayPlan
+	progress ops.ReplayProgress
+}
+
+func (r *replayOfValues) Plan() ops.ReplayPlan         { return r.plan }
+func (r *replayOfValues) Progress() ops.ReplayProgress { return r.progress }
+func (r *replayOfValues) Pause()                       {}
+func (r *replayOfValues) Cancel()                      {}
+func (r *replayOfValues) Done() <-chan struct{}        { return nil }
+func (r *replayOfValues) Wait() ops.ReplayResult       { return ops.ReplayResult{} }
+
+// A replay that runs shows the time left as a range and what all of it will cost; what is
+// not known yet is a ?, not 0.
+func TestARunningReplayTellsTheRange(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {120, 40}} {
+		c := replayConsole(t, &replaysOfValues{arrivals: aDay()}, size[0], size[1])
+		op := &replayOfValues{progress: ops.ReplayProgress{State: ops.Running, ETA: ops.Missing(ops.NoData), USD: 0.5, Counts: ops.ReplayCounts{Calls: 12},
+			Lanes: []ops.ReplayLane{{Waiting: 1}, {Waiting: 8, Allowed: 3}}}}
+		c.app.replays.now = &replayRun{op: op}
+		c.press("Q")
+		c.sees("time left       ?", "so far, ? in all", "█ 1 lane slowed down by the target")
+		op.progress.ETA = ops.Know(900, sampleNow)
+		c.sees("about 15m, by a few seconds only")
+		op.progress.Soonest, op.progress.Latest, op.progress.Forecast = ops.Know(725, sampleNow), ops.Know(1130, sampleNow), ops.Know(2, sampleNow)
+		c.sees("time left       12-19 min", "$0.50 so far, about $2.00 in all")
+	}
+}
