@@ -24,6 +24,7 @@ type ReplayEnd struct {
 	Prefix string `json:"prefix,omitempty"` // archive, delivery: as it was asked for or described
 	Table  string `json:"table,omitempty"`  // athena: DATABASE.TABLE
 	Path   string `json:"path,omitempty"`   // file
+	Shards int    `json:"shards,omitempty"` // stream that is sent to: how many took records when the plan was made
 	Async  bool   `json:"async,omitempty"`  // function: what it does with an event is not awaited
 }
 
@@ -92,8 +93,11 @@ type ReplayPace struct {
 	Memory  int64   `json:"memory_bytes"` // of records between reading and sending
 	// Speed spaces records as they arrived, so many times as fast; 0: they go as fast as
 	// they may. MaxGap is the longest wait between two of them, in seconds; 0: as it was.
-	Speed      float64 `json:"speed,omitempty"`
-	MaxGap     float64 `json:"max_gap_s,omitempty"`
+	Speed  float64 `json:"speed,omitempty"`
+	MaxGap float64 `json:"max_gap_s,omitempty"`
+	// Headroom is the share of what producers leave free at the target stream that is used,
+	// 0 to 1; 0: nobody looks.
+	Headroom   float64 `json:"headroom,omitempty"`
 	Canary     int     `json:"canary"`        // so many records first, then the guards are asked; 0: no canary
 	CanaryWait float64 `json:"canary_wait_s"` // how long the guards watch
 	// CanaryMost is how long the canary waits for guards whose numbers are not there yet:
@@ -207,24 +211,25 @@ func (q ReplayQuery) MostUSD() (float64, bool) { return QueryPrice(q.Limit), q.L
 
 // ReplayAsk is what a person wants replayed; a desk makes a plan of it.
 type ReplayAsk struct {
-	From    string // stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH
-	To      string // stream:NAME, queue:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:
-	Select  ReplaySelect
-	Map     ReplayMap
-	Order   string // "": the plan's choice
-	Lanes   int    // 0: the plan's choice
-	Rate    float64
-	Speed   float64 // spaced as they arrived, so many times as fast; 0: not spaced
-	MaxGap  float64 // … and no wait longer than this, in seconds; 0: as it was
-	Canary  int     // so many first; 0: the plan's choice, negative: none
-	Grow    int     // so many messages may its dead-letter queue grow by, 0: the plan's choice
-	Async   bool    // a function's answer is not awaited
-	Errors  float64 // so much more of a function's calls may fail (0.05: 5 %), 0: the plan's choice
-	Lag     float64 // so much further may consumers fall behind, in seconds, 0: the plan's choice
-	Again   bool
-	Reason  string
-	Links   []Link // what is known of what is behind the target, for its blast radius
-	Protect bool   // the account is protected: its name has to be typed
+	From     string // stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH
+	To       string // stream:NAME, queue:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:
+	Select   ReplaySelect
+	Map      ReplayMap
+	Order    string // "": the plan's choice
+	Lanes    int    // 0: the plan's choice
+	Rate     float64
+	Headroom float64 // share of what is free at the target stream, 0 to 1; 0: nobody looks
+	Speed    float64 // spaced as they arrived, so many times as fast; 0: not spaced
+	MaxGap   float64 // … and no wait longer than this, in seconds; 0: as it was
+	Canary   int     // so many first; 0: the plan's choice, negative: none
+	Grow     int     // so many messages may its dead-letter queue grow by, 0: the plan's choice
+	Async    bool    // a function's answer is not awaited
+	Errors   float64 // so much more of a function's calls may fail (0.05: 5 %), 0: the plan's choice
+	Lag      float64 // so much further may consumers fall behind, in seconds, 0: the plan's choice
+	Again    bool
+	Reason   string
+	Links    []Link // what is known of what is behind the target, for its blast radius
+	Protect  bool   // the account is protected: its name has to be typed
 
 	Question ReplayQuestion // from athena
 	// Agree is asked before a query is started, which costs; its error ends the planning.

@@ -137,6 +137,7 @@ func (o *Operation) keepWatch(ctx context.Context, over <-chan struct{}) {
 			o.obey()
 		case <-tick.C:
 			o.askGuards(ctx)
+			o.askHeadroom(ctx, false)
 		case <-asked:
 			asked = nil
 			o.watchCanary(ctx, over)

@@ -297,7 +297,7 @@ func (l *lane) send(ctx context.Context, batch []*item) (again []*item, throttle
 			again = append(again, it)
 		}
 	}
-	l.run.called(lost)
+	l.run.called(lost, throttled)
 	l.mu.Lock()
 	l.sent += int64(len(taken))
 	l.mu.Unlock()

@@ -72,6 +72,7 @@ func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan
 	}
 	d.preflightTarget(ctx, &plan)
 	d.settings(&plan, ask, dst.limits())
+	d.planHeadroom(ctx, &plan)
 	if err := d.guardsOf(ctx, &plan, ask); err != nil {
 		return plan, nil, err
 	}
@@ -172,7 +173,7 @@ func endOf(side, text string) (ops.ReplayEnd, error) {
 // settings chooses the order and the pace.
 func (d *Desk) settings(plan *ops.ReplayPlan, ask ops.ReplayAsk, lim Limits) {
 	p := &plan.Pace
-	p.Speed, p.MaxGap = ask.Speed, ask.MaxGap
+	p.Speed, p.MaxGap, p.Headroom = ask.Speed, ask.MaxGap, ask.Headroom
 	p.Order, p.Lanes, p.Rate, p.Memory = cmp.Or(ask.Order, OrderKey), ask.Lanes, ask.Rate, inMemory
 	if !slices.Contains([]string{OrderNone, OrderKey, OrderShard}, p.Order) {
 		plan.Blockers = append(plan.Blockers, fmt.Sprintf("%q is no order: none, key or shard", p.Order))

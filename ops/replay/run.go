@@ -34,23 +34,24 @@ const (
 
 // Operation is a replay that is being applied. It is safe for concurrent use.
 type Operation struct {
-	desk    *Desk
-	plan    ops.ReplayPlan
-	source  source
-	target  target
-	limits  Limits
-	chooser *chooser
-	mapper  *mapper
-	ledger  *ledger
-	log     *journal.Log
-	unlock  func() error
-	lanes   []*lane
-	turns   atomic.Uint64
-	memory  *semaphore.Weighted
-	limiter *rate.Limiter // of the whole; nil: none
-	gate    *canary       // nil: none
-	pacer   *pacer        // nil: as fast as it goes
-	brakes  *brakes       // of the target's shards; nil: it has none
+	desk     *Desk
+	plan     ops.ReplayPlan
+	source   source
+	target   target
+	limits   Limits
+	chooser  *chooser
+	mapper   *mapper
+	ledger   *ledger
+	log      *journal.Log
+	unlock   func() error
+	lanes    []*lane
+	turns    atomic.Uint64
+	memory   *semaphore.Weighted
+	limiter  *rate.Limiter // of the whole; nil: none
+	gate     *canary       // nil: none
+	pacer    *pacer        // nil: as fast as it goes
+	headroom *headroom     // nil: nobody looks; under mu
+	brakes   *brakes       // of the target's shards; nil: it has none
 
 	known        map[string]uint64 // sent by an earlier run, and not behind a place: the sum of the body
 	parkedBefore map[string]bool
@@ -317,6 +318,9 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	if r := plan.Pace.Rate; r > 0 {
 		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
 	}
+	if o.headroom = newHeadroom(plan); o.headroom != nil && o.limiter == nil { // askHeadroom sets it before the first record
+		o.limiter = rate.NewLimiter(1, 1)
+	}
 	o.pacer = newPacer(plan.Pace, d.clock, o.wake)
 	o.gate = newCanary(o, s.counts.Sent+int64(len(o.known)), s.passed)
 	for range max(1, plan.Pace.Lanes) {
@@ -390,6 +394,7 @@ func (o *Operation) run(ctx context.Context) {
 	var beside sync.WaitGroup
 	beside.Go(func() { o.keepPlaces(sending) })
 	beside.Go(func() { o.keepWatch(ctx, sending) })
+	o.askHeadroom(ctx, true)
 	var all sync.WaitGroup
 	for _, l := range o.lanes {
 		all.Go(func() {
@@ -456,9 +461,11 @@ func (o *Operation) checkpoint() error {
 	return o.log.Append(l)
 }
 
-// called counts a request that was sent, and its answers that were lost.
-func (o *Operation) called(lost int) {
+// called counts a request that was sent, its answers that were lost, and those that were
+// throttled.
+func (o *Operation) called(lost, throttled int) {
 	o.mu.Lock()
+	o.headroom.throttled(o.desk.o.Now(), throttled)
 	o.live.Calls++
 	o.repeats += int64(lost)
 	o.mu.Unlock()
@@ -501,7 +508,12 @@ func (o *Operation) took(items []*item, places []string) error {
 		}
 		o.settle(pg, i-from, c, sum)
 	}
+	bytes := int64(0)
+	for _, it := range items {
+		bytes += int64(it.size)
+	}
 	o.mu.Lock()
+	o.headroom.put(o.desk.o.Now(), int64(len(items)), bytes)
 	if at := items[len(items)-1].At; !at.IsZero() {
 		o.at = at
 	}

@@ -76,6 +76,7 @@ func (t *streamTarget) find(ctx context.Context, plan *ops.ReplayPlan) error {
 		plan.Blockers = append(plan.Blockers, fmt.Sprintf("the stream %s is %s: it takes no records", plan.To.ARN.Name(), s.StreamStatus))
 	}
 	shards := int(aws.ToInt32(s.OpenShardCount))
+	plan.To.Shards = shards
 	plan.Facts = append(plan.Facts, ops.Fact{Name: "target", Value: fmt.Sprintf("stream %s with %d shards: at most %d records and %d MiB a second for all its producers", plan.To.ARN.Name(), shards, shards*1000, shards)})
 	if plan.Map.Mark == MarkAttributes {
 		plan.Facts = append(plan.Facts, ops.Fact{Name: "marks", Value: "records of a stream have no attributes: a consumer sees no difference to new events, and the receipts alone know"})

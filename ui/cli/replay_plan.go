@@ -32,6 +32,7 @@ type replayFlags struct {
 	lanes        int
 	rate         float64
 	pace         string
+	headroom     string
 	gap          time.Duration
 	canary       int
 	grow         int
@@ -107,6 +108,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.Float64Var(&f.rate, "rate", 0, "records a second at most; default: what the target takes")
 	fs.StringVar(&f.pace, "pace", "", "spaced as they arrived: original, or so many times as fast, such as 10x; default: as fast as they may go")
 	fs.DurationVar(&f.gap, "max-gap", 0, "with --pace: no wait between two records longer than this, such as 5s")
+	fs.StringVar(&f.headroom, "headroom", "", "to a stream: use so much of what its producers leave free, such as 50%, by its metrics each minute")
 	fs.IntVar(&f.canary, "canary", 0, "so many first, then look at dead-letter queues, errors and lag, then the rest; -1: none; default: chosen by the plan")
 	fs.IntVar(&f.grow, "guard-growth", 0, "halt (exit 5) when a dead-letter queue behind the target grows by more messages than this; default: chosen by the plan")
 	fs.Float64Var(&f.failing, "guard-errors", 0, "halt (exit 5) when so much more of a function's calls fail than before, in percent; default: chosen by the plan")
@@ -146,6 +148,8 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage(fmt.Sprintf("--pace %s: must be original, or 1x to 10000x", f.pace))
 	case c.Flags().Changed("max-gap") && (f.pace == "" || f.gap < time.Millisecond):
 		return wrongUsage("--max-gap needs --pace, and at least 1ms")
+	case c.Flags().Changed("headroom") && f.room() == 0:
+		return wrongUsage(fmt.Sprintf("--headroom %s: must be above 0%% and at most 100%%, such as 50%%", f.headroom))
 	case c.Flags().Changed("lanes") && (f.lanes < 1 || f.lanes > 256):
 		return wrongUsage("--lanes must be 1 to 256")
 	case f.samples < 0 || f.samples > 20:
@@ -160,6 +164,15 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage("--plan-out needs the name of a file")
 	}
 	return f.athena.check(c, f.from)
+}
+
+// room is the share of what is free at the target, 0 to 1; 0: not asked for, or not readable.
+func (f *replayFlags) room() float64 {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(f.headroom, "%"), 64)
+	if err != nil || !(n > 0 && n <= 100) {
+		return 0
+	}
+	return n / 100
 }
 
 // speed is how many times as fast as they arrived; 0: not spaced, or not readable.
@@ -196,7 +209,7 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		From: f.from, To: f.to,
 		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value},
-		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
+		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),
 	}
 	if !strings.HasPrefix(f.to, "null") && !strings.HasPrefix(f.to, "file:") {
