@@ -352,7 +352,7 @@ func TestLostAnswersAreSentAgainAndCounted(t *testing.T) {
 	w.sb.Advance(10 * time.Minute)
 	url := w.queue("again")
 	plan := w.plan(ops.ReplayAsk{From: "stream:orders", To: "queue:again", Lanes: 3})
-	w.sb.SetFaults(sandbox.Fault{Kind: sandbox.ResetAfter, Service: "sqs", Operation: "SendMessageBatch", Percent: 20})
+	w.sb.SetFaults(sandbox.Fault{Kind: sandbox.ResetAfter, Service: "sqs", Operation: "SendMessageBatch", Percent: 10}) // five in a row would end it: one run in thousands
 	w.ticking()
 	r := started(t, w.desk, plan).Wait()
 	w.sb.SetFaults()
