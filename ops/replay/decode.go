@@ -166,7 +166,7 @@ func (o *object) open() error {
 	o.in = bufio.NewReaderSize(o.raw, 256<<10)
 	o.end = func() {}
 	for range packings {
-		head, err := o.in.Peek(10)
+		head, err := o.in.Peek(16)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
@@ -191,6 +191,8 @@ func (o *object) open() error {
 			if o.in, err = unzip(o.in); err != nil {
 				return err
 			}
+		case isHadoopSnappy(head):
+			o.in = bufio.NewReaderSize(&hadoopSnappy{in: o.in}, 256<<10)
 		case bytes.HasPrefix(head, []byte("PAR1")):
 			return errors.New("it is a Parquet file, and kxops does not read those: --from athena:DATABASE.TABLE --mode rows replays its rows")
 		default:

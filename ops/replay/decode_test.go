@@ -39,6 +39,8 @@ func packed(t testing.TB, how string, text []byte) []byte {
 		w = z
 	case "snappy":
 		w = s2.NewWriter(&b, s2.WriterSnappyCompat())
+	case "hadoop":
+		return hadoopPacked(text, 256<<10, 64<<10)
 	case "zip":
 		z := zip.NewWriter(&b)
 		f, err := z.Create("orders-1-2026-11-17")
@@ -106,7 +108,7 @@ var objects = map[string]struct {
 // However an object is packed, its records are those that were put in, byte for byte.
 func TestAnObjectIsReadHoweverItIsPacked(t *testing.T) {
 	for name, x := range objects {
-		for _, how := range []string{"", "gzip", "members", "double", "zstd", "snappy", "zip"} {
+		for _, how := range []string{"", "gzip", "members", "double", "zstd", "snappy", "hadoop", "zip"} {
 			if x.text == "" && how == "members" {
 				continue
 			}
