@@ -81,7 +81,8 @@ type ReplayMap struct {
 	Key       string `json:"key,omitempty"`        // jq over the body: the key to send with; "" is the original
 	Body      string `json:"body,omitempty"`       // jq over the body: what to send; "" is byte for byte
 	KeepShard bool   `json:"keep_shard,omitempty"` // stream to stream: the range of the source shard decides, not the key
-	Mark      string `json:"mark"`                 // attributes, none
+	Mark      string `json:"mark"`                 // attributes, body, none
+	MarkField string `json:"mark_field,omitempty"` // with body: the field that has the marks
 }
 
 // ReplayPace says how fast and in which order records go.

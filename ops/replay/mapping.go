@@ -3,26 +3,10 @@ package replay
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/itchyny/gojq"
 
 	"kxops/ops"
-)
-
-// The marks that a replayed event carries, where the target has attributes.
-const (
-	markReplay = "kxops-replay-id"
-	markSource = "kxops-source-id"
-	markTime   = "kxops-original-time"
-	markHop    = "kxops-hop" // how often it was replayed, this time included
-)
-
-// Ways of marking.
-const (
-	MarkAttributes = "attributes"
-	MarkNone       = "none"
 )
 
 // mapper makes of a record what is sent. It is safe for concurrent use.
@@ -52,39 +36,46 @@ func (m *mapper) parcel(r Record, part ops.ReplayPart) (Parcel, error) {
 		p.Hash = part.Range
 	}
 	if m.plan.Map.Mark == MarkAttributes {
-		p.Marks = map[string]string{markReplay: m.plan.ID, markSource: r.ID, markHop: strconv.Itoa(r.Hop + 1)}
-		if !r.At.IsZero() {
-			p.Marks[markTime] = r.At.UTC().Format(time.RFC3339Nano)
-		}
+		p.Marks = marksOf(m.plan.ID, r)
 	}
+	if err := m.derive(&p); err != nil || m.plan.Map.Mark != MarkBody {
+		return p, err
+	}
+	var err error
+	p.Body, err = inject(p.Body, m.plan.Map.MarkField, marksOf(m.plan.ID, r))
+	return p, err
+}
+
+// derive works out the key and the body where they are not the original ones.
+func (m *mapper) derive(p *Parcel) error {
 	if m.key == nil && m.body == nil {
-		return p, nil
+		return nil
 	}
 	var v any
-	if err := json.Unmarshal(r.Data, &v); err != nil {
-		return p, fmt.Errorf("the mapping needs JSON, and the record is none: %w", err)
+	if err := json.Unmarshal(p.Body, &v); err != nil {
+		return fmt.Errorf("the mapping needs JSON, and the record is none: %w", err)
 	}
 	if m.key != nil {
 		out, err := first(m.key, v)
 		if err != nil {
-			return p, fmt.Errorf("the key: %w", err)
+			return fmt.Errorf("the key: %w", err)
 		}
 		if p.Key, err = textOf(out); err != nil || p.Key == "" {
-			return p, fmt.Errorf("the key: %s gives no text", m.plan.Map.Key)
+			return fmt.Errorf("the key: %s gives no text", m.plan.Map.Key)
 		}
 	}
 	if m.body != nil {
 		out, err := first(m.body, v)
 		if err != nil {
-			return p, fmt.Errorf("the body: %w", err)
+			return fmt.Errorf("the body: %w", err)
 		}
 		text, err := textOf(out)
 		if err != nil || text == "" {
-			return p, fmt.Errorf("the body: %s gives nothing", m.plan.Map.Body)
+			return fmt.Errorf("the body: %s gives nothing", m.plan.Map.Body)
 		}
 		p.Body = []byte(text)
 	}
-	return p, nil
+	return nil
 }
 
 // textOf is a string as it stands, anything else as JSON; nothing for null.

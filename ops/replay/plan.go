@@ -60,6 +60,7 @@ func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan
 	if err := dst.find(ctx, &plan); err != nil {
 		return plan, nil, d.explain("ask about "+cmp.Or(ask.To, "the target"), err)
 	}
+	factsOfMarks(&plan)
 	if err := src.find(ctx, &plan); err != nil {
 		var no *declined
 		if errors.As(err, &no) {
@@ -119,11 +120,8 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	if s := plan.Select; !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
 		return plan, refused("the window is empty: since %s is not before until %s", s.Since.Format(time.RFC3339), s.Until.Format(time.RFC3339))
 	}
-	if plan.Map.Mark == "" {
-		plan.Map.Mark = MarkAttributes
-	}
-	if plan.Map.Mark != MarkAttributes && plan.Map.Mark != MarkNone {
-		return plan, refused("%q is no way of marking: attributes or none", plan.Map.Mark)
+	if err := markable(&plan.Map); err != nil {
+		return plan, err
 	}
 	if _, err := newChooser(plan.Select, nil); err != nil {
 		return plan, err
@@ -366,6 +364,7 @@ type tasting struct {
 	first, last           time.Time // arrivals of what is meant
 	timeless              bool      // of some it is not known
 	keys                  map[string]bool
+	marked                int64 // carry the mark of a replay
 }
 
 func (t *tasting) page(part int, p Page) error {
@@ -383,8 +382,9 @@ func (t *tasting) page(part int, p Page) error {
 
 func (t *tasting) record(part int, r Record) {
 	takes, err := t.choose.takes(r)
-	if r.Hop > 0 && !t.plan.Again {
-		takes = false
+	if r.Hop = hops(r); r.Hop > 0 {
+		t.marked++
+		takes = takes && t.plan.Again
 	}
 	if takes && err == nil {
 		var p Parcel
@@ -449,6 +449,12 @@ func (t *tasting) estimate() {
 	}
 	if t.broken > 0 {
 		say("%d pieces of what was tried are no records: they will be named and left out", t.broken)
+	}
+	switch {
+	case t.marked > 0 && plan.Again:
+		say("%d of %d records that were tried were replayed before, by their mark, and are sent again", t.marked, t.read)
+	case t.marked > 0:
+		say("%d of %d records that were tried were replayed before, by their mark: these are left out, unless --allow-rereplay", t.marked, t.read)
 	}
 	if t.keyless > 0 && plan.Pace.Order == OrderKey && plan.To.Kind != ops.KindFile && plan.To.Kind != ops.KindNull {
 		say("records of this source have no key, so no order is kept: --map-key names one, such as --map-key .customer_id")

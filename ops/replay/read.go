@@ -230,7 +230,7 @@ func (o *Operation) choose(pg *page, r Record, n int64) (*item, error) {
 		pg.counts.Parked++
 		return nil, nil
 	}
-	if r.Hop > 0 && !o.plan.Again {
+	if r.Hop = hops(r); r.Hop > 0 && !o.plan.Again {
 		pg.counts.Rejected++
 		return nil, nil
 	}

@@ -78,9 +78,6 @@ func (t *streamTarget) find(ctx context.Context, plan *ops.ReplayPlan) error {
 	shards := int(aws.ToInt32(s.OpenShardCount))
 	plan.To.Shards = shards
 	plan.Facts = append(plan.Facts, ops.Fact{Name: "target", Value: fmt.Sprintf("stream %s with %d shards: at most %d records and %d MiB a second for all its producers", plan.To.ARN.Name(), shards, shards*1000, shards)})
-	if plan.Map.Mark == MarkAttributes {
-		plan.Facts = append(plan.Facts, ops.Fact{Name: "marks", Value: "records of a stream have no attributes: a consumer sees no difference to new events, and the receipts alone know"})
-	}
 	return nil
 }
 

@@ -28,6 +28,7 @@ type replayFlags struct {
 	mapBody      string
 	keepShard    bool
 	mark         choiceFlag
+	markField    string
 	order        choiceFlag
 	lanes        int
 	rate         float64
@@ -46,7 +47,7 @@ type replayFlags struct {
 }
 
 func newReplayPlan(s *session) *cobra.Command {
-	f := replayFlags{athena: newAthenaFlags(), mark: choiceFlag{value: "attributes", allowed: []string{"attributes", "none"}}, order: choiceFlag{value: "key", allowed: []string{"none", "key", "shard"}}}
+	f := replayFlags{athena: newAthenaFlags(), mark: choiceFlag{value: "attributes", allowed: []string{"attributes", "body", "none"}}, order: choiceFlag{value: "key", allowed: []string{"none", "key", "shard"}}}
 	c := &cobra.Command{
 		Use:   "plan --from SOURCE --to TARGET",
 		Short: "What would be read, sent and set going; nothing is sent",
@@ -102,7 +103,8 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.StringVar(&f.mapKey, "map-key", "", "jq over the body: the key to send with; default: as it was")
 	fs.StringVar(&f.mapBody, "map-body", "", "jq over the body: what to send; default: byte for byte")
 	fs.BoolVar(&f.keepShard, "keep-shard", false, "stream to stream: the range of the old shard decides where a record goes, not its key")
-	fs.Var(&f.mark, "mark", "mark what is sent with attributes kxops-replay-id, -source-id, -original-time, -hop, where the target has attributes")
+	fs.Var(&f.mark, "mark", "mark what is sent with kxops-replay-id, -source-id, -original-time and -hop: as attributes, where the target has such, or in the body, where it is a JSON object")
+	fs.StringVar(&f.markField, "mark-field", "", "with --mark body: the field of the body that has the marks (default kxops)")
 	fs.Var(&f.order, "order", "key: those of one key in their order; shard: those of one shard or object; none")
 	fs.IntVar(&f.lanes, "lanes", 0, "requests in the air; default: chosen by the plan")
 	fs.Float64Var(&f.rate, "rate", 0, "records a second at most; default: what the target takes")
@@ -208,7 +210,7 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 	ask := ops.ReplayAsk{
 		From: f.from, To: f.to,
 		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
-		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value},
+		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value, MarkField: f.markField},
 		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),
 	}
