@@ -29,7 +29,7 @@ var moreFields = []replayField{
 	{"mode", "athena: raw (the objects byte for byte, filter chooses the records) or rows (UNLOAD writes them anew)", func(w *replayWish) *string { return &w.more.mode }, choices(ops.QueryRaw, ops.QueryRows)},
 	{"key to send", "jq over the body, such as .customer_id; empty: as it was", func(w *replayWish) *string { return &w.mapKey }, nil},
 	{"body to send", "jq over the body; empty: byte for byte", func(w *replayWish) *string { return &w.more.mapBody }, nil},
-	{"mark", "attributes (the target sees that it is a replay) or none", func(w *replayWish) *string { return &w.more.mark }, choices("attributes", "none")},
+	{"mark", "attributes (the target sees that it is a replay), body (so does who reads the JSON) or none", func(w *replayWish) *string { return &w.more.mark }, choices("attributes", "body", "none")},
 	{"order", "key (those of one key in their order), shard or none", func(w *replayWish) *string { return &w.order }, choices("key", "shard", "none")},
 	{"canary", "so many first, then dead letters, errors and lag are looked at; none: no canary; empty: the plan's choice", func(w *replayWish) *string { return &w.more.canary }, choices("none", "10", "100", "1000")},
 	{"halt: letters", "halts when a dead-letter queue behind the target grows by more than so many; empty: the plan's choice", func(w *replayWish) *string { return &w.more.growth }, nil},
