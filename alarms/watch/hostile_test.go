@@ -288,6 +288,32 @@ func TestRingingAlarmIsNotPruned(t *testing.T) {
 	count(t, p.plan(t, p.look(q), prune, skipped), map[alarms.Action]int{alarms.Keep: 1})
 }
 
+// TestUnknownOfALargerSetIsNotPruned: a plan of the essential set knows of the
+// recommended alarms that exist; one whose setting could not be read is kept too.
+func TestUnknownOfALargerSetIsNotPruned(t *testing.T) {
+	p := at(t, "")
+	q := queue("orders")
+	ask := p.ask()
+	ask.Settings.Tier, ask.Settings.Tags = alarms.Recommended, map[ops.ARN]map[string]string{}
+	ask.Rules = []string{"sqs.stuck"}
+	plan, err := p.desk.Plan(t.Context(), p.look(q), ask)
+	must(t, err)
+	count(t, plan, map[alarms.Action]int{alarms.Create: 1})
+	p.apply(t, plan)
+
+	ask.Settings.Tier, ask.Prune = alarms.Essential, true
+	plan, err = p.desk.Plan(t.Context(), p.look(q), ask)
+	must(t, err)
+	count(t, plan, map[alarms.Action]int{alarms.Keep: 1})
+	q.Retention = 0 // not read
+	plan, err = p.desk.Plan(t.Context(), p.look(q), ask)
+	must(t, err)
+	count(t, plan, map[alarms.Action]int{alarms.Keep: 1})
+	if why := plan.Items[0].Why; !strings.Contains(why, "could not be read") {
+		t.Errorf("it is kept because %q", why)
+	}
+}
+
 // TestOneNameForTwo: one alarm would overwrite the other with every application.
 func TestOneNameForTwo(t *testing.T) {
 	p := at(t, "")

@@ -237,7 +237,7 @@ func (b *draft) build(c catalogue) error {
 		if ok {
 			err = b.compare(s, a)
 		} else {
-			err = b.leftOver(a, c.wanted.Skipped)
+			err = b.leftOver(a, slices.Concat(c.wanted.Skipped, c.wide.Skipped))
 		}
 		if err != nil {
 			return err
