@@ -315,7 +315,9 @@ func CoverageOf(s ops.Snapshot, w Wanted, who func(Spec) CoverCell) Coverage {
 		case x.Off:
 			c.Cover = CoverOff
 		}
-		row(x.Resource).Cells[column[x.Rule]] = c
+		if old := &row(x.Resource).Cells[column[x.Rule]]; old.Cover != CoverUnknown {
+			*old = c
+		}
 	}
 	for _, x := range w.Specs {
 		r := row(x.Resource)
@@ -323,9 +325,12 @@ func CoverageOf(s ops.Snapshot, w Wanted, who func(Spec) CoverCell) Coverage {
 		if cell.Cover == CoverMissing {
 			r.Missing++
 		}
-		if len(old.Alarms) > 0 || old.Cover == CoverMissing { // several parts: the worst counts
+		if len(old.Alarms) > 0 || old.Cover == CoverMissing || old.Cover == CoverUnknown { // several parts: the worst counts
 			cell.Alarms = append(old.Alarms, cell.Alarms...)
-			if old.Cover == CoverMissing {
+			switch {
+			case old.Cover == CoverUnknown: // an alarm of one part says nothing about the other
+				cell.Cover, cell.Why = CoverUnknown, old.Why
+			case old.Cover == CoverMissing && cell.Cover != CoverUnknown:
 				cell.Cover = CoverMissing
 			}
 		}

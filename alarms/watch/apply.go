@@ -284,8 +284,8 @@ func (r *run) puts(ctx context.Context, items []alarms.Item) {
 	}
 }
 
-// unchanged looks at alarms once more just before they are written: a plan of a
-// thousand takes minutes. What somebody changed meanwhile is not written.
+// unchanged looks at alarms once more just before they are written or deleted: a plan
+// of a thousand takes minutes. What somebody changed meanwhile is left alone.
 func (r *run) unchanged(ctx context.Context, items []alarms.Item) ([]alarms.Item, error) {
 	now, err := r.d.describe(ctx, namesOf(items))
 	if err != nil {
@@ -491,8 +491,16 @@ func (r *run) deletes(ctx context.Context, items []alarms.Item) {
 		if r.rest(ctx) != nil {
 			return
 		}
-		names := namesOf(group)
-		err := r.patiently(ctx, func(ctx context.Context) error {
+		same, err := r.unchanged(ctx, group) // the writing before it may have taken minutes
+		if err != nil {
+			r.cannot(group, err, ctx.Err())
+			continue
+		}
+		if len(same) == 0 {
+			continue
+		}
+		group, names := same, namesOf(same)
+		err = r.patiently(ctx, func(ctx context.Context) error {
 			_, err := r.d.metrics.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: names})
 			return err
 		})

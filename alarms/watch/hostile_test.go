@@ -159,6 +159,30 @@ func TestChangedWhileApplying(t *testing.T) {
 	}
 }
 
+// TestChangedBeforeItIsDeleted: the deletions come after minutes of writing.
+func TestChangedBeforeItIsDeleted(t *testing.T) {
+	p := at(t, "")
+	gone, fresh := spec(queue("gone")), spec(queue("fresh"))
+	p.apply(t, p.plan(t, p.look(), p.ask(), wants(gone)))
+	ask := p.ask()
+	ask.Prune = true
+	plan := p.plan(t, p.look(), ask, wants(fresh))
+	count(t, plan, map[alarms.Action]int{alarms.Create: 1, alarms.Delete: 1})
+	in := copied(p.alarm(t, gone.Name))
+	in.Threshold = aws.Float64(77)
+	touched := false
+	r, err := p.desk.Apply(t.Context(), plan, func(alarms.Progress) {
+		if !touched {
+			touched = true
+			p.put(t, in)
+		}
+	})
+	must(t, err)
+	if r.Created != 1 || r.Deleted != 0 || len(r.Failed) != 1 || r.Failed[0].Name != gone.Name || *p.alarm(t, gone.Name).Threshold != 77 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestWhatFailsForAllStops: a thousand failures with one cause are one sentence.
 func TestWhatFailsForAllStops(t *testing.T) {
 	p := at(t, "")
