@@ -8,7 +8,8 @@ const PricesOf = "2026-11"
 // Prices of the calls that kxops makes, in USD. Source: the services' public
 // pricing pages as collected in the project's facts (CloudWatch: $0.01 per 1,000
 // metrics requested by GetMetricData and per 1,000 other requests; SQS: $0.40
-// per million requests; SNS: $0.50 per million; S3: $0.005 per 1,000 LIST and
+// per million requests; SNS: $0.50 per million; EventBridge: $1.00 per million
+// custom events, 64 KiB of each counted as one; S3: $0.005 per 1,000 LIST and
 // $0.0004 per 1,000 GET; Lambda: $0.20 per million invocations, without the time
 // that the function runs, which a caller cannot know). Free monthly requests are
 // not deducted, data transfer is not counted (an on-demand stream bills $0.04 for
@@ -19,6 +20,7 @@ const (
 	PricePerCloudWatchCall = 0.01 / 1000
 	PricePerQueueCall      = 0.40 / 1e6
 	PricePerTopicCall      = 0.50 / 1e6
+	PricePerBusEvent       = 1.00 / 1e6
 	PricePerBucketList     = 0.005 / 1000
 	PricePerBucketGet      = 0.0004 / 1000
 	PricePerInvocation     = 0.20 / 1e6

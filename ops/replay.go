@@ -17,7 +17,7 @@ const (
 
 // ReplayEnd is where a replay reads from, or where it sends to.
 type ReplayEnd struct {
-	Kind   Kind   `json:"kind"` // stream, archive, delivery, athena, queue, topic, function, file, null
+	Kind   Kind   `json:"kind"` // stream, archive, delivery, athena, queue, topic, bus, function, file, null
 	ARN    ARN    `json:"arn,omitempty"`
 	URL    string `json:"url,omitempty"`    // queue
 	Bucket string `json:"bucket,omitempty"` // archive, delivery, athena
@@ -83,6 +83,9 @@ type ReplayMap struct {
 	KeepShard bool   `json:"keep_shard,omitempty"` // stream to stream: the range of the source shard decides, not the key
 	Mark      string `json:"mark"`                 // attributes, body, none
 	MarkField string `json:"mark_field,omitempty"` // with body: the field that has the marks
+	// To a bus: what a record that is no EventBridge event becomes the detail of.
+	EventSource string `json:"event_source,omitempty"`
+	DetailType  string `json:"detail_type,omitempty"`
 }
 
 // ReplayPace says how fast and in which order records go.
@@ -213,7 +216,7 @@ func (q ReplayQuery) MostUSD() (float64, bool) { return QueryPrice(q.Limit), q.L
 // ReplayAsk is what a person wants replayed; a desk makes a plan of it.
 type ReplayAsk struct {
 	From     string // stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH
-	To       string // stream:NAME, queue:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:
+	To       string // stream:NAME, queue:NAME, topic:NAME, bus:NAME, function:NAME, delivery:NAME, file:PATH, null:
 	Select   ReplaySelect
 	Map      ReplayMap
 	Order    string // "": the plan's choice

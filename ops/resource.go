@@ -17,6 +17,7 @@ const (
 	KindFunction Kind = "function"
 	KindBucket   Kind = "bucket"
 	KindAPI      Kind = "api"
+	KindBus      Kind = "bus" // an event bus of EventBridge
 )
 
 // ARN identifies a resource. All ids of the domain are ARNs.
@@ -89,6 +90,10 @@ func (a ARN) Kind() Kind {
 		return KindBucket
 	case "apigateway":
 		return KindAPI
+	case "events":
+		if strings.HasPrefix(a.part(5), "event-bus/") {
+			return KindBus
+		}
 	}
 	return ""
 }

@@ -164,6 +164,7 @@ var throttleCodes = map[string]string{
 	"sqs":            "RequestThrottled",
 	"sns":            "Throttling",
 	"sts":            "Throttling",
+	"events":         "ThrottlingException",
 	"athena":         "TooManyRequestsException",
 	"glue":           "ThrottlingException",
 	"cloudwatch":     "ThrottlingException",

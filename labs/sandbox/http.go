@@ -41,6 +41,7 @@ var targets = map[string]string{
 	"ResourceGroupsTaggingAPI_20170126": "tagging",
 	"TrentService":                      "kms",
 	"DynamoDB_20120810":                 "dynamodb",
+	"AWSEvents":                         "events",
 	"AmazonAthena":                      "athena",
 	"AWSGlue":                           "glue",
 }

@@ -11,6 +11,7 @@ var services = []func(*Region){
 	newSQS,
 	newSNS,
 	newLambda,
+	newEventBridge,
 	newFirehose,
 	newDynamoDB,
 	newCloudWatch,

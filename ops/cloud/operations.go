@@ -20,6 +20,7 @@ const (
 	anyDelivery = "arn:aws:firehose:*:ACCOUNT:deliverystream/*"
 	anyQueue    = "arn:aws:sqs:*:ACCOUNT:*"
 	anyTopic    = "arn:aws:sns:*:ACCOUNT:*"
+	anyBus      = "arn:aws:events:*:ACCOUNT:event-bus/*"
 	anyFunction = "arn:aws:lambda:*:ACCOUNT:function:*"
 	anyAPI      = "arn:aws:apigateway:*::/apis*" // no account in it
 	anyBucket   = "arn:aws:s3:::*"
@@ -63,6 +64,8 @@ var Operations = []Operation{
 	{Look, "SNS", "ListSubscriptions", "sns:ListSubscriptions", anything},
 	{Look, "SNS", "GetSubscriptionAttributes", "sns:GetSubscriptionAttributes", anything},
 	{Look, "SNS", "ListSubscriptionsByTopic", "sns:ListSubscriptionsByTopic", anyTopic},
+
+	{Look, "EventBridge", "DescribeEventBus", "events:DescribeEventBus", anyBus},
 
 	{Look, "Lambda", "ListFunctions", "lambda:ListFunctions", anything},
 	{Look, "Lambda", "ListEventSourceMappings", "lambda:ListEventSourceMappings", anything},
@@ -117,6 +120,7 @@ var Operations = []Operation{
 	{Change, "SQS", "StartMessageMoveTask", "sqs:StartMessageMoveTask", anyQueue},
 	{Change, "SQS", "CancelMessageMoveTask", "sqs:CancelMessageMoveTask", anyQueue},
 	{Change, "SQS", "SetQueueAttributes", "sqs:SetQueueAttributes", anyQueue},
+	{Change, "EventBridge", "PutEvents", "events:PutEvents", anyBus},
 	{Change, "Lambda", "Invoke", "lambda:InvokeFunction", anyFunction},
 	{Change, "SNS", "PublishBatch", "sns:Publish", anyTopic},
 	{Change, "Kinesis", "PutRecords", "kinesis:PutRecords", anyStream},

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/athena"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -48,12 +49,14 @@ type Desk struct {
 	sns      *sns.Client
 	lambda   *lambda.Client
 	metrics  *cloudwatch.Client
+	events   *eventbridge.Client
 	// Those that send: each request leaves once. A repetition is the lane's to decide,
 	// and the SDK's own retry budget would end a long replay (facts: 500 tokens, 5 a retry).
 	putStream   *kinesis.Client
 	putDelivery *firehose.Client
 	putQueue    *sqs.Client
 	putTopic    *sns.Client
+	putBus      *eventbridge.Client
 	putFunction *lambda.Client
 }
 
@@ -81,9 +84,11 @@ func New(o Options) *Desk {
 		sns:         sns.NewFromConfig(o.Config),
 		lambda:      lambda.NewFromConfig(o.Config),
 		metrics:     cloudwatch.NewFromConfig(o.Config),
+		events:      eventbridge.NewFromConfig(o.Config),
 		putStream:   kinesis.NewFromConfig(once),
 		putDelivery: firehose.NewFromConfig(once),
 		putQueue:    sqs.NewFromConfig(once),
+		putBus:      eventbridge.NewFromConfig(once),
 		putTopic:    sns.NewFromConfig(once),
 		putFunction: lambda.NewFromConfig(once),
 	}

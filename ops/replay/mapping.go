@@ -35,10 +35,11 @@ func (m *mapper) parcel(r Record, part ops.ReplayPart) (Parcel, error) {
 	if m.plan.Map.KeepShard {
 		p.Hash = part.Range
 	}
-	if m.plan.Map.Mark == MarkAttributes {
+	inside := m.plan.Map.Mark == MarkBody && m.plan.To.Kind != ops.KindBus // which puts them under detail by itself
+	if m.plan.Map.Mark != MarkNone && !inside {
 		p.Marks = marksOf(m.plan.ID, r)
 	}
-	if err := m.derive(&p); err != nil || m.plan.Map.Mark != MarkBody {
+	if err := m.derive(&p); err != nil || !inside {
 		return p, err
 	}
 	var err error

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -29,15 +30,15 @@ const (
 // DefaultMarkField is the field of the body that has the marks.
 const DefaultMarkField = "kxops"
 
+func markField(m ops.ReplayMap) string { return cmp.Or(m.MarkField, DefaultMarkField) }
+
 func markable(m *ops.ReplayMap) error {
 	switch m.Mark {
 	case "":
 		m.Mark = MarkAttributes
 	case MarkAttributes, MarkNone:
 	case MarkBody:
-		if m.MarkField == "" {
-			m.MarkField = DefaultMarkField
-		}
+		m.MarkField = markField(*m)
 		return nil
 	default:
 		return refused("%q is no way of marking: attributes, body or none", m.Mark)
@@ -147,8 +148,8 @@ func hops(r Record) int {
 }
 
 // hopsIn reads from a body how often it was replayed: 0 for an event that never was. It
-// knows the marks of MarkBody in whatever field, and the attributes of a message of a topic
-// or a queue that was stored with its envelope.
+// knows the marks in whatever field, also under the detail of an event, and the attributes
+// of a message of a topic or a queue that was stored with its envelope.
 func hopsIn(body []byte) int {
 	if !bytes.Contains(body, []byte(markReplay)) {
 		return 0
@@ -158,9 +159,11 @@ func hopsIn(body []byte) int {
 		return 0 // a text that speaks of replays is none
 	}
 	most := 0
-	for _, v := range fields {
+	for name, v := range fields {
 		if n, marked := hopOf(v); marked {
 			most = max(most, n)
+		} else if name == "detail" { // of an event of EventBridge
+			most = max(most, hopsIn(v))
 		}
 	}
 	return most
@@ -191,6 +194,10 @@ func hopOf(value json.RawMessage) (n int, marked bool) {
 // factsOfMarks say what a reader of the target sees of a replay, and how it leaves one out.
 func factsOfMarks(plan *ops.ReplayPlan) {
 	say := func(value string) { plan.Facts = append(plan.Facts, ops.Fact{Name: "marks", Value: value}) }
+	if plan.To.Kind == ops.KindBus && plan.Map.Mark != MarkNone {
+		say(fmt.Sprintf(`each event gets a field %q under detail; a rule leaves replays out by {"detail":{%q:{%q:[{"exists":false}]}}}`, markField(plan.Map), markField(plan.Map), markReplay))
+		return
+	}
 	switch f := plan.Map.MarkField; plan.Map.Mark {
 	case MarkBody:
 		name, err := json.Marshal(f)

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -27,6 +28,8 @@ func (d *Desk) mayWrite(k ops.Kind) error {
 		_, err = d.putQueue.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{})
 	case ops.KindTopic:
 		_, err = d.putTopic.PublishBatch(ctx, &sns.PublishBatchInput{})
+	case ops.KindBus:
+		_, err = d.putBus.PutEvents(ctx, &eventbridge.PutEventsInput{})
 	case ops.KindFunction:
 		_, err = d.putFunction.Invoke(ctx, &lambda.InvokeInput{})
 	}

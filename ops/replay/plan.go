@@ -123,6 +123,16 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	if err := markable(&plan.Map); err != nil {
 		return plan, err
 	}
+	switch m := plan.Map; {
+	case (m.EventSource == "") != (m.DetailType == ""):
+		return plan, refused("an event has both a source and a detail-type: --event-source and --detail-type go together")
+	case m.EventSource != "" && plan.To.Kind != ops.KindBus:
+		return plan, refused("only an event on a bus has a source and a detail-type, and %s is no bus", plan.To.Name())
+	case strings.HasPrefix(m.EventSource, "aws."):
+		return plan, refused("EventBridge takes no events from %q: sources that begin with aws. are those of AWS", m.EventSource)
+	case len(m.DetailType) > 128:
+		return plan, refused("a detail-type has at most 128 characters")
+	}
 	if _, err := newChooser(plan.Select, nil); err != nil {
 		return plan, err
 	}
@@ -525,6 +535,8 @@ func costOf(plan ops.ReplayPlan, c ops.ReplayCounts) float64 {
 		usd += float64(c.Sent) / 10 * float64(ops.QueueRequests(10*each)) * ops.PricePerQueueCall
 	case ops.KindTopic:
 		usd += float64(c.Sent) / 10 * float64(ops.QueueRequests(10*each)) * ops.PricePerTopicCall
+	case ops.KindBus: // 64 KiB of each event are billed as one
+		usd += float64(c.Sent) * float64(ops.QueueRequests(each)) * ops.PricePerBusEvent
 	case ops.KindFunction:
 		usd += float64(c.Sent) * ops.PricePerInvocation
 	case ops.KindStream: // 25 KiB units of provisioned PUT payload

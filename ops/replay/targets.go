@@ -11,6 +11,7 @@ var targets = map[ops.Kind]func(*Desk, ops.ReplayPlan) (target, error){
 	ops.KindQueue:    newQueueTarget,
 	ops.KindStream:   newStreamTarget,
 	ops.KindTopic:    newTopicTarget,
+	ops.KindBus:      newBusTarget,
 	ops.KindFunction: newFunctionTarget,
 	ops.KindDelivery: newDeliveryTarget,
 }

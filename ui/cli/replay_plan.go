@@ -29,6 +29,8 @@ type replayFlags struct {
 	keepShard    bool
 	mark         choiceFlag
 	markField    string
+	eventSource  string
+	detailType   string
 	order        choiceFlag
 	lanes        int
 	rate         float64
@@ -59,7 +61,7 @@ key that is off stands against the plan.
 
 SOURCE is stream:NAME, archive:BUCKET/PREFIX, delivery:NAME (where a delivery stream
 wrote to), athena:DATABASE.TABLE or file:PATH. TARGET is queue:NAME, stream:NAME,
-topic:NAME, function:NAME, delivery:NAME, file:PATH or null: (a rehearsal: everything
+topic:NAME, bus:NAME, function:NAME, delivery:NAME, file:PATH or null: (a rehearsal: everything
 happens but the sending).
 
 Filters go from cheap to expensive: shards or prefixes, time, key, bytes, jq. A text that
@@ -91,7 +93,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs := c.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&f.from, "from", "", "SOURCE: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH")
-	fs.StringVar(&f.to, "to", "", "TARGET: queue:NAME, stream:NAME, topic:NAME, function:NAME, delivery:NAME, file:PATH, null:")
+	fs.StringVar(&f.to, "to", "", "TARGET: queue:NAME, stream:NAME, topic:NAME, bus:NAME, function:NAME, delivery:NAME, file:PATH, null:")
 	fs.Var(&f.since, "since", "arrived not before: a time with its zone, or so long ago")
 	fs.Var(&f.until, "until", "arrived before")
 	fs.StringArrayVar(&f.keys, "key", nil, "partition key, any of several; for streams")
@@ -102,6 +104,8 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.BoolVar(&f.async, "async", false, "to a function: do not wait for its answer; receipts then say that Lambda accepted an event, not that it was done")
 	fs.StringVar(&f.mapKey, "map-key", "", "jq over the body: the key to send with; default: as it was")
 	fs.StringVar(&f.mapBody, "map-body", "", "jq over the body: what to send; default: byte for byte")
+	fs.StringVar(&f.eventSource, "event-source", "", "to a bus: the source of an event whose detail is a record that is no EventBridge event; with --detail-type")
+	fs.StringVar(&f.detailType, "detail-type", "", "to a bus: the detail-type of such an event")
 	fs.BoolVar(&f.keepShard, "keep-shard", false, "stream to stream: the range of the old shard decides where a record goes, not its key")
 	fs.Var(&f.mark, "mark", "mark what is sent with kxops-replay-id, -source-id, -original-time and -hop: as attributes, where the target has such, or in the body, where it is a JSON object")
 	fs.StringVar(&f.markField, "mark-field", "", "with --mark body: the field of the body that has the marks (default kxops)")
@@ -126,7 +130,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 // What a replay reads from and sends to, as the flags name it.
 var (
 	replaySources = []string{"stream", "archive", "delivery", "athena", "file"}
-	replayTargets = []string{"queue", "stream", "topic", "function", "delivery", "file", "null"}
+	replayTargets = []string{"queue", "stream", "topic", "bus", "function", "delivery", "file", "null"}
 )
 
 func kindOf(end string) string {
@@ -210,7 +214,7 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 	ask := ops.ReplayAsk{
 		From: f.from, To: f.to,
 		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
-		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value, MarkField: f.markField},
+		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value, MarkField: f.markField, EventSource: f.eventSource, DetailType: f.detailType},
 		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),
 	}

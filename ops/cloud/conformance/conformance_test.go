@@ -27,7 +27,7 @@ func (c oneCase) id() string { return c.service + " " + c.operation + ": " + c.n
 
 // cases is THE list.
 var cases = slices.Concat(
-	identityCases, kinesisCases, firehoseCases, queueCases, topicCases, functionCases, bucketCases, apiCases, metricCases, alarmCases, drillCases, faultCases, athenaCases,
+	identityCases, kinesisCases, firehoseCases, queueCases, topicCases, functionCases, bucketCases, apiCases, metricCases, alarmCases, drillCases, faultCases, athenaCases, busCases,
 )
 
 const patience = 30 * time.Second // for one case; an emulator on a busy machine is slow

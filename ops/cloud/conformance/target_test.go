@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/athena"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/firehose"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -184,6 +185,7 @@ type run struct {
 	watch    *cloudwatch.Client
 	tagging  *resourcegroupstaggingapi.Client
 	athena   *athena.Client
+	events   *eventbridge.Client
 
 	apis *apigatewayv2.Client
 
@@ -201,6 +203,7 @@ type setup struct {
 	watch    *cloudwatch.Client
 	apis     *apigatewayv2.Client
 	athena   *athena.Client
+	events   *eventbridge.Client
 }
 
 // start opens the product's door to the target. once makes every call a single
@@ -246,6 +249,7 @@ func (target target) start(ctx context.Context, t *testing.T, once bool) *run {
 	x.tagging = resourcegroupstaggingapi.NewFromConfig(cfg)
 	x.apis = apigatewayv2.NewFromConfig(cfg)
 	x.athena = athena.NewFromConfig(cfg)
+	x.events = eventbridge.NewFromConfig(cfg)
 
 	x.set.apis = apigatewayv2.NewFromConfig(raw)
 	x.set.kinesis = kinesis.NewFromConfig(raw)
@@ -253,6 +257,7 @@ func (target target) start(ctx context.Context, t *testing.T, once bool) *run {
 	x.set.sqs = sqs.NewFromConfig(raw)
 	x.set.sns = sns.NewFromConfig(raw)
 	x.set.lambda = lambda.NewFromConfig(raw)
+	x.set.events = eventbridge.NewFromConfig(raw)
 	x.set.athena = athena.NewFromConfig(raw)
 	x.set.s3 = s3.NewFromConfig(raw, func(o *s3.Options) { o.UsePathStyle = true })
 	x.set.watch = cloudwatch.NewFromConfig(raw, func(o *cloudwatch.Options) {
