@@ -199,6 +199,9 @@ func spec(r *Rule, arn ops.ARN, d Draft, say Override) Spec {
 		s.Formula = fmt.Sprintf("%g × (%s)", say.Factor, s.Formula)
 	}
 	s.Note = say.Reason
+	if say.Factor != 0 && say.Threshold == nil && d.Level == 0 {
+		s.Note = strings.TrimPrefix(s.Note+"; a factor changes nothing of a threshold of 0: give a threshold", "; ")
+	}
 	if s.Note == "" && w.Unproven != "" {
 		s.Note = "not tried on AWS yet: " + w.Unproven
 	}

@@ -286,6 +286,24 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+// A factor times nothing is nothing: that is said, and the reason stays.
+func TestAFactorOfAThresholdOfZeroIsSaid(t *testing.T) {
+	r := Rule{ID: "dlq.nonempty", Watch: &Watch{}}
+	for _, x := range []struct {
+		level float64
+		say   Override
+		want  string
+	}{
+		{0, Override{Factor: 5, Reason: "noisy"}, "noisy; a factor changes nothing of a threshold of 0: give a threshold"},
+		{0, Override{Reason: "noisy"}, "noisy"},
+		{3, Override{Factor: 5, Reason: "noisy"}, "noisy"},
+	} {
+		if s := spec(&r, "arn:aws:sqs:eu-west-1:123456789012:q", Draft{Level: x.level}, x.say); s.Note != x.want {
+			t.Errorf("%+v: %q, want %q", x, s.Note, x.want)
+		}
+	}
+}
+
 func TestWhatIsUnknownIsNoAlarmAndIsSaid(t *testing.T) {
 	s := streamOf(flat(ops.IteratorAge, 1))
 	s.Streams.Items[0].Retention = 0

@@ -29,8 +29,18 @@ func TestTopicsThatCannotWorkAreSaid(t *testing.T) {
 	closed, err := p.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("closed"), Attributes: map[string]string{
 		"Policy": `{"Statement":[{"Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"SNS:Publish","Resource":"*"}]}`}})
 	must(t, err)
+	deaf := p.topic(t, "deaf")
+	_, filtered := p.listener(t, deaf, "deaf-queue")
+	_, err = p.sns.SetSubscriptionAttributes(t.Context(), &sns.SetSubscriptionAttributesInput{SubscriptionArn: &filtered, AttributeName: aws.String("FilterPolicy"), AttributeValue: aws.String(`{"kind":["order"]}`)})
+	must(t, err)
+	waiting := p.topic(t, "waiting")
+	_, err = p.sns.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: aws.String(string(waiting)), Protocol: aws.String("email"), Endpoint: aws.String("oncall@example.com")})
+	must(t, err)
 	for _, x := range []struct{ topic, blocker, warning string }{
-		{string(p.page), "", ""},
+		{string(p.heard(t, "heard")), "", ""},
+		{string(p.page), "", "oncall has no confirmed subscription: its alarms would tell nobody"},
+		{string(waiting), "", "no confirmed subscription, 1 wait"},
+		{string(deaf), "", "the filter of every subscription of the topic deaf drops alarms"},
 		{"arn:aws:sns:us-east-1:" + sandbox.Account + ":oncall", "is in us-east-1", ""},
 		{"arn:aws:sns:" + region + ":" + sandbox.Account + ":none", "does not exist", ""},
 		{string(q.ARN), "not an SNS topic", ""},

@@ -36,6 +36,9 @@ const (
 	listPages    = 500              // of any list
 )
 
+// MuteBegins is when a mute of now begins: the schedule of a mute rule has whole minutes.
+func MuteBegins(now time.Time) time.Time { return now.UTC().Truncate(time.Minute).Add(time.Minute) }
+
 // Mute keeps the actions of the alarms from running for d, which is rounded up to
 // whole minutes. CloudWatch starts a mute on a whole minute: it is from the next
 // one on, and until then actions still run. Alarms are judged as always while they
@@ -64,7 +67,7 @@ func (d *Desk) Mute(ctx context.Context, names []string, span time.Duration, rea
 	if err != nil {
 		return nil, err
 	}
-	from := d.o.Now().UTC().Truncate(time.Minute).Add(time.Minute)
+	from := MuteBegins(d.o.Now())
 	what := fmt.Sprintf("mute %s for %s", countAlarms(len(names)), span)
 	e, err := d.begin(what, reason)
 	if err != nil {

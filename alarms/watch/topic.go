@@ -46,7 +46,24 @@ func (d *Desk) topicCheck(ctx context.Context, topic ops.ARN) (blocker, warning 
 	if policy, err := readPolicy(attributes["Policy"]); err == nil && !policy.letsPublish() {
 		return "", fmt.Sprintf("the policy of the topic %s does not let CloudWatch publish: nobody would hear its alarms", topic.Name())
 	}
-	return "", ""
+	return "", d.silence(ctx, topic)
+}
+
+// silence says why nobody hears a topic although CloudWatch may publish to it; "" where
+// somebody does.
+func (d *Desk) silence(ctx context.Context, topic ops.ARN) string {
+	subs, err := d.subscribers(ctx, topic)
+	switch n := len(subs.confirmed); {
+	case err != nil:
+		return fmt.Sprintf("who is subscribed to the topic %s could not be asked: %s", topic.Name(), d.o.Explain(err).What)
+	case n == 0 && len(subs.pending) > 0:
+		return fmt.Sprintf("the topic %s has no confirmed subscription, %d wait for their confirmation: its alarms would tell nobody", topic.Name(), len(subs.pending))
+	case n == 0:
+		return fmt.Sprintf("the topic %s has no confirmed subscription: its alarms would tell nobody", topic.Name())
+	case len(subs.deaf) == n:
+		return fmt.Sprintf("the filter of every subscription of the topic %s drops alarms: they would tell nobody", topic.Name())
+	}
+	return ""
 }
 
 func (d *Desk) topicAttributes(ctx context.Context, topic ops.ARN) (map[string]string, error) {

@@ -377,6 +377,7 @@ func TestPruneOnlyWhatIsGone(t *testing.T) {
 	client := sqs.NewFromConfig(p.Config())
 	_, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("hidden")})
 	must(t, err)
+	p.listener(t, p.page, "pager")
 	kept, gone, hidden := queue("kept"), queue("gone"), queue("hidden")
 	p.apply(t, p.plan(t, p.look(kept, gone, hidden), p.ask(), wants(spec(kept), spec(gone), spec(hidden))))
 	c := wants(spec(kept))

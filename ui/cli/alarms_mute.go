@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kxops/alarms"
+	"kxops/alarms/watch"
 	"kxops/ops"
 )
 
@@ -56,7 +57,8 @@ func (s *session) alarmsMute(ctx context.Context, words []string, d time.Duratio
 	if err != nil {
 		return err
 	}
-	r.say(fmt.Sprintf("%s will not act until %s:", countOf(len(names), "alarm"), r.account.clock().Add(d).UTC().Format(zoned)), "  "+some(names))
+	from := watch.MuteBegins(r.account.clock())
+	r.say(fmt.Sprintf("%s will not act from %s until %s; until then it still does:", countOf(len(names), "alarm"), from.Format(zoned), from.Add(d).Format(zoned)), "  "+some(names))
 	if s.dryRun {
 		return nil
 	}

@@ -214,6 +214,9 @@ func aboutItem(i alarms.Item) (rule, resource string) {
 		if len(words) == 3 {
 			return text.Clean(words[1]), text.Clean(words[2])
 		}
+		if rule, ok := strings.CutPrefix(i.Name, alarms.NamePrefix); ok && !strings.Contains(rule, "/") {
+			return text.Clean(rule), "the region" // an alarm of no resource
+		}
 		return "?", text.Clean(i.Name)
 	}
 	resource = i.Spec.Resource.Name()
