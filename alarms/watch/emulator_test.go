@@ -1,12 +1,17 @@
 package watch
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"kxops/alarms"
 	"kxops/ops/cloud"
@@ -60,5 +65,38 @@ func TestEveryRuleGoesRoundElsewhere(t *testing.T) {
 	}
 	if tried == 0 {
 		t.Skip("KXOPS_CONFORMANCE names no emulator of CloudWatch")
+	}
+}
+
+// TestOneOfOneElsewhere lets an emulator that judges alarms by itself judge them, and
+// compares with our evaluator. Ministack does, but of one window only: it knows neither
+// M of N nor missing data, and moto judges nothing, so these have the user guide's own
+// rows instead (alarms/testdata/decide.json).
+func TestOneOfOneElsewhere(t *testing.T) {
+	_, endpoint, found := strings.Cut(os.Getenv("KXOPS_CONFORMANCE"), "ministack=")
+	if !found {
+		t.Skip("KXOPS_CONFORMANCE names no emulator that judges alarms")
+	}
+	endpoint, _, _ = strings.Cut(strings.ReplaceAll(endpoint, ",", " "), " ")
+	client := cloudwatch.NewFromConfig(aws.Config{Region: region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "test", "")})
+	const threshold = 5
+	run := time.Now().UnixNano()
+	for _, by := range []alarms.Comparison{alarms.Above, alarms.AtLeast, alarms.Below, alarms.AtMost} {
+		for _, value := range []float64{-1, 0, 4.999, 5, 5.001, 1e12} {
+			name := fmt.Sprintf("judged-%d-%s-%g", run, by, value)
+			_, err := client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("kxops"), MetricData: []types.MetricDatum{{MetricName: &name, Value: &value, Timestamp: aws.Time(time.Now())}}})
+			must(t, err)
+			_, err = client.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{AlarmName: &name, Namespace: aws.String("kxops"), MetricName: &name, Statistic: types.StatisticMaximum,
+				Period: aws.Int32(300), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(threshold), ComparisonOperator: types.ComparisonOperator(by)})
+			must(t, err)
+			out, err := client.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{name}})
+			must(t, err)
+			points := []float64{math.NaN(), math.NaN(), value}
+			if want := alarms.Decide(points, 1, 1, by.Beyond(threshold), alarms.MissingIsMissing, alarms.StateIsNoData); string(out.MetricAlarms[0].StateValue) != string(want) {
+				t.Errorf("%s: %s there, %s here", name, out.MetricAlarms[0].StateValue, want)
+			}
+			_, err = client.DeleteAlarms(t.Context(), &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{name}})
+			must(t, err)
+		}
 	}
 }
