@@ -32,7 +32,7 @@ type replayField struct {
 
 var replayFields = []replayField{
 	{"from", "stream:NAME, delivery:NAME (what it wrote to S3), archive:BUCKET/PREFIX or file:PATH, athena:DATABASE.TABLE", func(w *replayWish) *string { return &w.from }, sourcesHere},
-	{"to", "null: is a rehearsal; queue:, stream:, topic:, function:, delivery:NAME or file:PATH", func(w *replayWish) *string { return &w.to }, targetsHere},
+	{"to", "null: is a rehearsal; queue:, stream:, topic:, bus:, function:, delivery:NAME or file:PATH", func(w *replayWish) *string { return &w.to }, targetsHere},
 	{"since", "so long ago (3h, 2d), or a time with its zone (2026-11-17T08:00Z)", func(w *replayWish) *string { return &w.since }, someTimes},
 	{"until", "as since; empty: now", func(w *replayWish) *string { return &w.until }, someTimes},
 	{"filter", `jq over the body, such as .customer_id == "4712"`, func(w *replayWish) *string { return &w.filter }, nil},

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"kxops/labs/sandbox"
@@ -132,5 +134,66 @@ func TestAnEventOfABusIsKnownAgain(t *testing.T) {
 	}
 	if empty, err := inject([]byte(` {} `), DefaultMarkField, map[string]string{markReplay: "r", markHop: "1"}); err != nil || !json.Valid(empty) {
 		t.Errorf("%s %v", empty, err)
+	}
+}
+
+// What cannot become an event is refused before anything is asked, or parked by name; an
+// event is counted as EventBridge counts it.
+func TestWhatABusDoesNotTake(t *testing.T) {
+	w := newWorld(t)
+	w.events(3)
+	w.bus("again", `{"source":["shop"]}`)
+	for _, x := range []struct {
+		to   string
+		m    ops.ReplayMap
+		want string
+	}{
+		{"bus:again", ops.ReplayMap{EventSource: "shop"}, "go together"},
+		{"bus:again", ops.ReplayMap{DetailType: "order"}, "go together"},
+		{"bus:again", ops.ReplayMap{EventSource: "aws.s3", DetailType: "order"}, "those of AWS"},
+		{"bus:again", ops.ReplayMap{EventSource: "shop", DetailType: strings.Repeat("x", 129)}, "128 characters"},
+		{"queue:x", ops.ReplayMap{EventSource: "shop", DetailType: "order"}, "is no bus"},
+		{"bus:none", ops.ReplayMap{EventSource: "shop", DetailType: "order"}, "none"},
+	} {
+		_, _, err := w.desk.Plan(t.Context(), ops.ReplayAsk{From: "stream:orders", To: x.to, Map: x.m})
+		if err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s %+v: %v, want %q", x.to, x.m, err, x.want)
+		}
+	}
+	plan := planOf(t, w.desk, ops.ReplayAsk{From: "stream:orders", To: "bus:again"})
+	if len(plan.Blockers) != 1 || !strings.Contains(plan.Blockers[0]+strings.Join(plan.Warnings, " "), "--event-source and --detail-type say what it becomes") {
+		t.Errorf("blockers %q, warnings %q", plan.Blockers, plan.Warnings)
+	}
+
+	b := &busTarget{bus: "again", plan: ops.ReplayPlan{Map: ops.ReplayMap{EventSource: "shop", DetailType: "order"}}}
+	at := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
+	body := `{"n":1}`
+	if got, want := b.size(Parcel{Body: []byte(body), At: at}), len("shop")+len("order")+len(body)+busTime; got != want {
+		t.Errorf("%d bytes, want %d", got, want)
+	}
+}
+
+// An event that was replayed over a bus and stored again is left out by the next replay.
+func TestAReplayOfABusIsNotReplayed(t *testing.T) {
+	w := newWorld(t)
+	w.events(5)
+	first := w.bus("first", `{"source":["shop"]}`)
+	w.replayed(ops.ReplayAsk{From: "stream:orders", To: "bus:first", Map: ops.ReplayMap{EventSource: "shop", DetailType: "order"}}, ops.Finished)
+	stored, _ := w.drain(first)
+	if len(stored) != 5 {
+		t.Fatalf("%d of 5 arrived", len(stored))
+	}
+	w.bucket("store")
+	_, err := w.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("store"), Key: aws.String("events"), Body: strings.NewReader(strings.Join(stored, "\n"))})
+	w.must(err)
+	again := w.bus("again", `{"source":["shop"]}`)
+	plan := planOf(t, w.desk, ops.ReplayAsk{From: "archive:store/", To: "bus:again"})
+	if !strings.Contains(strings.Join(plan.Warnings, " "), "5 of 5 records that were tried were replayed before") || len(plan.Blockers) == 0 {
+		t.Errorf("blockers %q, warnings %q", plan.Blockers, plan.Warnings)
+	}
+	w.replayed(ops.ReplayAsk{From: "archive:store/", To: "bus:again", Again: true}, ops.Finished)
+	bodies, _ := w.drain(again)
+	if len(bodies) != 5 || hopsIn([]byte(bodies[0])) != 2 || strings.Count(bodies[0], markReplay) != 1 {
+		t.Errorf("%q", bodies)
 	}
 }

@@ -118,6 +118,20 @@ type target interface {
 	close() error
 }
 
+// particular is a target that does not take every body: the plan says so of the records
+// that it tries, and the run parks them before anything is sent.
+type particular interface {
+	// fits says why the target would not take the parcel, whatever its size.
+	fits(p Parcel) error
+}
+
+func fits(t target, p Parcel) error {
+	if t, ok := t.(particular); ok {
+		return t.fits(p)
+	}
+	return nil
+}
+
 // recordID is the stable id of a record: a hash over where it lies. Source and part
 // name the stream's ARN and the shard, or the bucket and the object's key with its
 // ETag; place is the sequence number, or the index in the object; sub is the place in

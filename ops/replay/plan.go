@@ -399,7 +399,8 @@ func (t *tasting) record(part int, r Record) {
 	if takes && err == nil {
 		var p Parcel
 		if p, err = t.mapping.parcel(r, t.plan.Parts[part]); err == nil {
-			if most := t.target.limits().Record; most > 0 && t.target.size(p) > most {
+			err = fits(t.target, p)
+			if most := t.target.limits().Record; err == nil && most > 0 && t.target.size(p) > most {
 				err = fmt.Errorf("it is larger than %s takes (%d bytes)", t.plan.To.Name(), most)
 			}
 			t.out += int64(len(p.Body))

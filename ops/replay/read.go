@@ -246,6 +246,9 @@ func (o *Operation) choose(pg *page, r Record, n int64) (*item, error) {
 	if err != nil {
 		return park("Mapping", err.Error())
 	}
+	if err := fits(o.target, parcel); err != nil {
+		return park("Unfit", err.Error())
+	}
 	size := o.target.size(parcel)
 	if most := o.limits.Record; most > 0 && size > most {
 		return park("TooLarge", fmt.Sprintf("it is %d bytes with what it carries, and %s takes %d", size, o.plan.To.Name(), most))

@@ -59,7 +59,12 @@ func (t *busTarget) limits() Limits {
 	return Limits{Records: busRecords, Bytes: busBytes, Record: busBytes}
 }
 
-// size is what EventBridge counts of an entry. What is no event is refused by send.
+func (t *busTarget) fits(p Parcel) error {
+	_, err := t.entry(p)
+	return err
+}
+
+// size is what EventBridge counts of an entry.
 func (t *busTarget) size(p Parcel) int {
 	e, err := t.entry(p)
 	if err != nil {
