@@ -409,7 +409,7 @@ type ReplayProgress struct {
 	Counts ReplayCounts `json:"counts"`
 	Parts  int          `json:"parts"`      // in all
 	Over   int          `json:"parts_done"` // read and sent whole
-	Rate   float64      `json:"rate"`       // records sent a second, lately
+	Rate   Reading      `json:"rate"`       // records sent a second, lately
 	ETA    Reading      `json:"eta_s"`
 	USD    float64      `json:"usd"`
 	// The same as a range, by how much the speed of the last minutes varied; and what all of it will have cost.

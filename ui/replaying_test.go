@@ -28,9 +28,9 @@ func TestARunningReplayTellsTheRange(t *testing.T) {
 			Lanes: []ops.ReplayLane{{Waiting: 1}, {Waiting: 8, Allowed: 3}}}}
 		c.app.replays.now = &replayRun{op: op}
 		c.press("Q")
-		c.sees("time left       ?", "so far, ? in all", "█ 1 lane slowed down by the target")
-		op.progress.ETA = ops.Know(900, sampleNow)
-		c.sees("about 15m, by a few seconds only")
+		c.sees("speed           ?", "time left       ?", "so far, ? in all", "█ 1 lane slowed down by the target")
+		op.progress.Rate, op.progress.ETA = ops.Know(0, sampleNow), ops.Know(900, sampleNow)
+		c.sees("speed           0 records a second", "about 15m, by a few seconds only")
 		op.progress.Soonest, op.progress.Latest, op.progress.Forecast = ops.Know(725, sampleNow), ops.Know(1130, sampleNow), ops.Know(2, sampleNow)
 		c.sees("time left       12-19 min", "$0.50 so far, about $2.00 in all")
 	}

@@ -70,7 +70,11 @@ func (s *replaying) writeProgress(w *writer) {
 	if !p.At.IsZero() {
 		w.field("is at", p.At.UTC().Format("2006-01-02 15:04:05 MST"), text.Style{})
 	}
-	w.field("speed", fmt.Sprintf("%.0f records a second", p.Rate), text.Style{})
+	speed := "?"
+	if v, ok := p.Rate.Value(); ok {
+		speed = fmt.Sprintf("%.0f records a second", v)
+	}
+	w.field("speed", speed, text.Style{})
 	w.field("time left", timeLeft(p), text.Style{})
 	w.field("lanes", laneStrip(p.Lanes, w.l.ascii), w.l.cool)
 	w.field("spent", fmt.Sprintf("%s calls, %s so far, %s in all", count(float64(p.Counts.Calls)), money(p.USD), forecastText(p)), w.l.dim)

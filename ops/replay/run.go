@@ -710,7 +710,7 @@ func (o *Operation) mark() {
 func (o *Operation) Progress() ops.ReplayProgress {
 	o.mu.Lock()
 	p := ops.ReplayProgress{
-		ID: o.plan.ID, State: o.state, Counts: o.live, Parts: len(o.plan.Parts), ETA: ops.Missing(ops.NoData),
+		ID: o.plan.ID, State: o.state, Counts: o.live, Parts: len(o.plan.Parts), Rate: ops.Missing(ops.NoData), ETA: ops.Missing(ops.NoData),
 		At: o.at, Started: o.started, Note: o.note,
 	}
 	p.Counts.Repeated = o.repeats
@@ -727,7 +727,7 @@ func (o *Operation) Progress() ops.ReplayProgress {
 	if n := len(o.marks); n > 1 && !o.state.Over() {
 		first, last := o.marks[0], o.marks[n-1]
 		if took := last.at.Sub(first.at).Seconds(); took > 0 {
-			p.Rate = float64(last.sent-first.sent) / took
+			p.Rate = ops.Know(float64(last.sent-first.sent)/took, o.desk.o.Now())
 			total, known := o.plan.Estimate.Bytes.Value()
 			if pace := float64(last.bytes-first.bytes) / took; known && pace > 0 {
 				p.ETA = ops.Know(max(0, (total-float64(o.live.Bytes))/pace), o.desk.o.Now())

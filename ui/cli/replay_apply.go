@@ -152,8 +152,8 @@ func replayProgress(p ops.ReplayProgress) string {
 		parts = append(parts, thousands(int(c.Parked))+" parked")
 	}
 	parts = append(parts, fmt.Sprintf("part %d of %d", p.Over, p.Parts))
-	if p.Rate > 0 {
-		parts = append(parts, fmt.Sprintf("%.0f/s", p.Rate))
+	if rate, ok := p.Rate.Value(); ok {
+		parts = append(parts, fmt.Sprintf("%.0f/s", rate))
 	}
 	if _, ok := p.Soonest.Value(); ok {
 		parts = append(parts, ops.Spans(p.Soonest, p.Latest)+" left")
