@@ -184,6 +184,8 @@ type Drill struct {
 	Reset   bool          `json:"reset"` // the state is back
 	Took    float64       `json:"took_s"`
 	Note    string        `json:"note,omitempty"`
+	// Deserted are the topics of it that nobody listens to: SNS takes their messages all the same.
+	Deserted []string `json:"deserted,omitempty"`
 }
 
 // Proven reports whether every action was done and the state is back.

@@ -128,8 +128,11 @@ func (s *drilled) Hints() []string { return []string{"doctor", "back", "help"} }
 
 func (s *drilled) tell(w *writer, err error) {
 	word, look := "proven: every action was done", w.l.good
-	if !s.x.Proven() {
+	switch {
+	case !s.x.Proven():
 		word, look = "not proven", w.l.page
+	case len(s.x.Deserted) > 0:
+		word, look = "every action was done, and nobody listens", w.l.page
 	}
 	w.line(span{word, look}, span{"   " + text.Clean(text.Bound(s.x.Alarm, 255)), w.l.strong})
 	w.line(span{fmt.Sprintf("took %.0f s", s.x.Took), w.l.dim})
@@ -162,7 +165,7 @@ func (s *drilled) tell(w *writer, err error) {
 	}
 	w.blank()
 	w.para("Done means that SNS took the message. Whether a person read it, that person must say.", w.l.dim)
-	if !s.x.Proven() {
+	if !s.x.Proven() || len(s.x.Deserted) > 0 {
 		w.line(span{w.l.keyOf("doctor") + " follows each alarm to the person, with the fix", w.l.dim})
 	}
 }

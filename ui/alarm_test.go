@@ -383,6 +383,11 @@ func TestADrillIsAskedForAndTold(t *testing.T) {
 		t.Errorf("rang %v", d.drills)
 	}
 
+	d.drillOf.Deserted = []string{"oncall"}
+	c.press("esc", "!", "y")
+	c.sees("every action was done, and nobody listens", "follows each alarm to the person")
+	c.seesNot("proven")
+
 	d.err = errors.New("clicks-lag is in ALARM already")
 	c.press("esc", "!")
 	c.sees("no drill", "is in ALARM already")

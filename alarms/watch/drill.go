@@ -58,7 +58,7 @@ func (d *Desk) Drill(ctx context.Context, alarm string, say func(string)) (alarm
 	began := time.Now()
 	err = d.drill(ctx, a, e.ID, before, &out, say)
 	out.Took = time.Since(began).Seconds()
-	if len(deserted) > 0 {
+	if out.Deserted = deserted; len(deserted) > 0 {
 		out.Note = strings.TrimPrefix(out.Note+"; nobody listens to "+strings.Join(deserted, ", ")+": SNS takes the message, and no person gets it", "; ")
 	}
 	return out, errors.Join(err, d.end(e, err != nil && len(out.Actions) > 0, err))

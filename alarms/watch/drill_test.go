@@ -111,7 +111,7 @@ func TestDrillSaysThatNobodyListens(t *testing.T) {
 	p.judged(t)
 	got, err := p.desk.Drill(t.Context(), "checkout", nil)
 	must(t, err)
-	if !got.Actions[0].Delivered || !strings.Contains(got.Note, "nobody listens to oncall") {
+	if !got.Actions[0].Delivered || !strings.Contains(got.Note, "nobody listens to oncall") || len(got.Deserted) != 1 {
 		t.Fatalf("%+v", got)
 	}
 }
