@@ -105,6 +105,8 @@ var emulators = map[string]emulator{
 		"CloudWatch ListMetrics: pages through all metrics":                                   "answers more than 500 metrics in one page",
 		"CloudWatch GetMetricData: computes an expression":                                    "does not evaluate expressions",
 		"CloudWatch GetMetricData: a malformed query is refused":                              "does not check the window",
+		"EventBridge DescribeEventBus: says which bus it is":                                  "finds a bus by its name only, not by its ARN",
+		"EventBridge PutEvents: answers for each event, in order":                             "takes a detail that is no JSON",
 		"SQS ListDeadLetterSourceQueues: pages through the queues that dead-letter here":      "does not know the operation",
 		"SQS SendMessageBatch: sends attributes, trace and tenant":                            "drops AWSTraceHeader in a batch",
 		"SQS StartMessageMoveTask: moves dead letters to their source":                        noMoves,
