@@ -218,3 +218,18 @@ func TestTopicARN(t *testing.T) {
 		t.Errorf("of another region: %v", err)
 	}
 }
+
+// What an item is about can be read from its name, also where it is of no resource.
+func TestAnItemTellsItsRuleAndResource(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"kxops/sqs.age/orders":             {"sqs.age", "orders"},
+		"kxops/kds.efo_loss/clicks/reader": {"kds.efo_loss", "clicks/reader"},
+		"kxops/lambda.account":             {"lambda.account", "the region"},
+		"theirs":                           {"?", "theirs"},
+	} {
+		rule, resource := aboutItem(alarms.Item{Name: name})
+		if rule != want[0] || resource != want[1] {
+			t.Errorf("%s: %s, %s", name, rule, resource)
+		}
+	}
+}
