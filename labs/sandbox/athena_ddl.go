@@ -72,15 +72,20 @@ func (p *sqlParser) literal() (string, error) {
 
 // options reads WITH (name = 'value', …).
 func (p *sqlParser) options() (map[string]string, error) {
-	out := map[string]string{}
 	if !p.word("WITH") {
-		return out, nil
+		return map[string]string{}, nil
 	}
+	return p.settings(p.name)
+}
+
+// settings reads (name = 'value', …); read reads a name.
+func (p *sqlParser) settings(read func() (string, error)) (map[string]string, error) {
+	out := map[string]string{}
 	if err := p.needSign("("); err != nil {
 		return nil, err
 	}
 	for {
-		name, err := p.name()
+		name, err := read()
 		if err != nil {
 			return nil, err
 		}
@@ -461,7 +466,7 @@ func (p *sqlParser) tableClause(in *TableInput) error {
 		s.SerdeInfo = &SerDeInfo{Parameters: map[string]string{}}
 		s.SerdeInfo.SerializationLibrary, err = p.literal()
 	case p.word("WITH", "SERDEPROPERTIES") && s.SerdeInfo != nil:
-		s.SerdeInfo.Parameters, err = p.properties()
+		s.SerdeInfo.Parameters, err = p.settings(p.literal)
 	case p.word("STORED", "AS", "INPUTFORMAT"):
 		if s.InputFormat, err = p.literal(); err == nil {
 			if err = p.needWord("OUTPUTFORMAT"); err == nil {
@@ -473,7 +478,7 @@ func (p *sqlParser) tableClause(in *TableInput) error {
 		s.Location, err = p.literal()
 	case p.word("TBLPROPERTIES"):
 		var more map[string]string
-		more, err = p.properties()
+		more, err = p.settings(p.literal)
 		for k, v := range more {
 			in.Parameters[k] = v
 		}
@@ -481,29 +486,6 @@ func (p *sqlParser) tableClause(in *TableInput) error {
 		return p.peek().at.refuse("CREATE EXTERNAL TABLE … " + p.peek().text)
 	}
 	return err
-}
-
-// properties reads ('name' = 'value', …).
-func (p *sqlParser) properties() (map[string]string, error) {
-	out := map[string]string{}
-	if err := p.needSign("("); err != nil {
-		return nil, err
-	}
-	for {
-		name, err := p.literal()
-		if err != nil {
-			return nil, err
-		}
-		if err := p.needSign("="); err != nil {
-			return nil, err
-		}
-		if out[name], err = p.literal(); err != nil {
-			return nil, err
-		}
-		if !p.sign(",") {
-			return out, p.needSign(")")
-		}
-	}
 }
 
 // columnList reads (name type [COMMENT 'text'], …); a type ends at the comma or the

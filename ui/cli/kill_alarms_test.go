@@ -4,11 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -80,18 +76,7 @@ func killAlarmsOnce(ctx context.Context, dir string, seed int, mayKill bool) (ma
 		Dimensions: []types.Dimension{{Name: aws.String("StreamName"), Value: aws.String("payments")}}}); err != nil {
 		return nil, 0, err
 	}
-	ticking, stopClock := context.WithCancel(ctx)
-	var clock sync.WaitGroup
-	clock.Go(func() { r.tick(ticking) })
-	defer func() { stopClock(); clock.Wait() }()
-	r.door = &killDoor{sb: r.sb}
-	r.door.free.L = &r.door.mu
-	server := httptest.NewServer(r.door)
-	defer server.Close()
-	defer server.CloseClientConnections()
-	r.env = append(os.Environ(),
-		"HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"), "XDG_STATE_HOME="+filepath.Join(dir, "state"),
-		"AWS_ENDPOINT_URL="+server.URL, "AWS_REGION="+sandbox.HomeRegion, "AWS_ACCESS_KEY_ID=AKIASANDBOX", "AWS_SECRET_ACCESS_KEY=sandbox", "AWS_EC2_METADATA_DISABLED=true")
+	defer r.serve()()
 	for again := true; again; {
 		if again, _, err = r.run(mayKill && r.kills < killsMost, "--access", "change", "--yes", "alarms", "apply", "--rule", "kds.*", "--rule", "dlq.loss", "--topic", "oncall", "--loud"); err != nil {
 			return nil, r.kills, err

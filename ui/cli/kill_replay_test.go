@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,18 +78,7 @@ func killReplayOnce(ctx context.Context, dir string, seed int) (kills, twice int
 	if err != nil {
 		return 0, 0, err
 	}
-	ticking, stopClock := context.WithCancel(ctx)
-	var clock sync.WaitGroup
-	clock.Go(func() { r.tick(ticking) })
-	defer func() { stopClock(); clock.Wait() }()
-	r.door = &killDoor{sb: r.sb}
-	r.door.free.L = &r.door.mu
-	server := httptest.NewServer(r.door)
-	defer server.Close()
-	defer server.CloseClientConnections()
-	r.env = append(os.Environ(),
-		"HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"), "XDG_STATE_HOME="+filepath.Join(dir, "state"),
-		"AWS_ENDPOINT_URL="+server.URL, "AWS_REGION="+sandbox.HomeRegion, "AWS_ACCESS_KEY_ID=AKIASANDBOX", "AWS_SECRET_ACCESS_KEY=sandbox", "AWS_EC2_METADATA_DISABLED=true")
+	defer r.serve()()
 	bound, err := r.replayed(filepath.Join(dir, "replay.plan"))
 	if err != nil {
 		return r.kills, 0, err

@@ -162,6 +162,15 @@ func (r *killRun) open() (stop func(), err error) {
 	if err := r.fill(r.decoys, "keep", killDecoys); err != nil {
 		return nil, err
 	}
+	unserve := r.serve()
+	return func() {
+		unserve()
+		r.sb.Close()
+	}, nil
+}
+
+// serve lets the sandbox's clock run and the programs in: by a door, in a home of their own.
+func (r *killRun) serve() (stop func()) {
 	ticking, stopClock := context.WithCancel(r.ctx)
 	var clock sync.WaitGroup
 	clock.Go(func() { r.tick(ticking) })
@@ -176,8 +185,7 @@ func (r *killRun) open() (stop func(), err error) {
 		clock.Wait()
 		server.CloseClientConnections()
 		server.Close()
-		r.sb.Close()
-	}, nil
+	}
 }
 
 func (r *killRun) fill(into map[string]string, group string, n int) error {
