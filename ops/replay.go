@@ -59,6 +59,8 @@ type ReplayPart struct {
 	After []int `json:"after,omitempty"`
 
 	Range string `json:"hash_range_from,omitempty"` // shard: where its range of hash keys begins, decimal
+	// Begins is when the first record of a range of sequence numbers arrived; zero: not known.
+	Begins time.Time `json:"begins,omitzero"`
 
 	ETag   string    `json:"etag,omitempty"`          // object
 	Bytes  int64     `json:"bytes,omitempty"`         // object, file; as stored
@@ -71,6 +73,9 @@ type ReplaySelect struct {
 	Since    time.Time `json:"since,omitzero"`          // arrival not before
 	Until    time.Time `json:"until,omitzero"`          // arrival before
 	Keys     []string  `json:"keys,omitempty"`          // partition keys, any of them; for sources that know them
+	Shard    string    `json:"shard,omitempty"`         // of a stream, only this one
+	First    string    `json:"from_sequence,omitempty"` // … from this sequence number on, decimal
+	Last     string    `json:"to_sequence,omitempty"`   // … to this one, which is meant too
 	Contains string    `json:"contains,omitempty"`      // the bytes occur in the body
 	Filter   string    `json:"filter,omitempty"`        // jq over the body; true selects
 	Except   string    `json:"except_replay,omitempty"` // not what this earlier replay sent, by its receipts
@@ -239,6 +244,14 @@ type ReplayAsk struct {
 	// Agree is asked before a query is started, which costs; its error ends the planning.
 	// nil: nobody is asked.
 	Agree func(ReplayQuery) error
+}
+
+// Replay is how a replay selects what the pointer points at.
+func (p Pointer) Replay() (from string, sel ReplaySelect) {
+	if p.Kind == S3Object {
+		return string(KindArchive) + ":" + p.Bucket + "/" + p.Key, sel
+	}
+	return string(KindStream) + ":" + p.Stream.Name(), ReplaySelect{Shard: p.Shard, First: p.From, Last: p.To}
 }
 
 // ReplayEstimate is what the plan expects. Unknown numbers are missing.

@@ -7,12 +7,12 @@ func replayActions() []Action {
 	return []Action{
 		{
 			ID: "replay", Keys: []string{"E"}, Title: "replay",
-			Help: "Sends old events again: from the stream, delivery or bucket under the cursor, or what the form says.",
+			Help: "Sends old events again: from the stream, delivery or bucket under the cursor, the data that a letter points to, a replay of the past, or what the form says.",
 			Run: func(a *App, _ string) tea.Cmd {
 				if _, on := a.top().(*replayForm); on {
 					return nil
 				}
-				return a.open(openReplay(a, a.top().Selected()))
+				return a.open(openReplayForm(a, replayHere(a)))
 			},
 		},
 		jump("replays", "replays", "The replays of this machine: what was sent, with proof.", "I"),

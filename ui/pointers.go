@@ -209,7 +209,7 @@ func writePointer(w *writer, x *ops.Pointer, k *pointerLook) {
 	}
 	switch {
 	case k == nil:
-		w.fact("", w.l.keyOf("fetch")+" reads it", w.l.dim)
+		w.fact("", w.l.keyOf("fetch")+" reads it, "+w.l.keyOf("replay")+" replays it", w.l.dim)
 		return
 	case k.busy != "":
 		w.fact("", k.busy+" "+k.word(), w.l.accent)
@@ -227,7 +227,7 @@ func writePointer(w *writer, x *ops.Pointer, k *pointerLook) {
 		w.fact("not read", d.Why, w.l.ticket)
 	}
 	if !d.Gone && !d.TrimsAt.IsZero() {
-		w.fact("trimmed in", until(d.TrimsAt, w.l.now)+"; "+w.l.keyOf("fetch")+" reads it, "+w.l.keyOf("poison")+" finds the record that fails", lossStyle(w.l, d.TrimsAt))
+		w.fact("trimmed in", until(d.TrimsAt, w.l.now)+"; "+w.l.keyOf("fetch")+" reads it, "+w.l.keyOf("poison")+" finds the record that fails, "+w.l.keyOf("replay")+" replays it", lossStyle(w.l, d.TrimsAt))
 	}
 	if len(d.Records) > 0 {
 		words := plural(len(d.Records), "record") + " read"

@@ -16,7 +16,8 @@ func TestTheFormsMore(t *testing.T) {
 		c.sees("filter", "rate")
 		c.seesNot("halt: lag", "body to send", "async")
 		c.press("*")
-		c.sees("halt: lag", "body to send", "async", "canary", "where")
+		c.sees("halt: lag", "body to send", "canary", "from sequence")
+		c.seesNot("async", "workgroup") // that is for other ends
 		fields := (&replayForm{a: c.app, more: true}).shown()
 		for i, f := range fields {
 			if f.name == "halt: lag" {
@@ -40,6 +41,7 @@ func TestTheFormsMore(t *testing.T) {
 
 func TestMoreBecomesAQuestion(t *testing.T) {
 	for _, c := range []struct {
+		wish replayWish // of basics that are behind the key
 		more moreWish
 		want ops.ReplayAsk
 		err  string
@@ -55,12 +57,23 @@ func TestMoreBecomesAQuestion(t *testing.T) {
 		{more: moreWish{fails: "NaN"}, err: `halt: errors "NaN" must be above 0 and at most 100 percent`},
 		{more: moreWish{lag: "5s"}, err: `halt: lag "5s" must be at least 1m: metrics have a point a minute`},
 		{more: moreWish{async: "maybe"}, err: `async "maybe" must be yes or no`},
-		{more: moreWish{values: "1,"}, err: "values: nothing stands beside a comma"},
-		{more: moreWish{values: `"a" b`}, err: "values: a comma is missing before b"},
-		{more: moreWish{values: `"a`}, err: `values: a text begins with " and does not end: "a`},
+		{more: moreWish{values: "1,"}, err: `values "1," cannot be read: nothing stands beside a comma`},
+		{more: moreWish{values: `"a" b`}, err: `values "\"a\" b" cannot be read: a comma is missing before b`},
+		{more: moreWish{values: `"a`}, err: `values "\"a" cannot be read: a text begins with " and does not end: "a`},
+		{wish: replayWish{contains: "x", key: "a b", mapKey: ".k", order: "none"}, want: ops.ReplayAsk{Order: "none", Map: ops.ReplayMap{Key: ".k"}, Select: ops.ReplaySelect{Contains: "x", Keys: []string{"a", "b"}}}},
+		{more: moreWish{shard: "shardId-1", first: "10", last: "20", except: "old"}, want: ops.ReplayAsk{Select: ops.ReplaySelect{Shard: "shardId-1", First: "10", Last: "20", Except: "old"}}},
+		{more: moreWish{keepShard: "yes", again: "yes", markField: "m", source: "shop", detailType: "order", lanes: "3", pace: "10x", gap: "5s", headroom: "50%"},
+			want: ops.ReplayAsk{Again: true, Lanes: 3, Speed: 10, MaxGap: 5, Headroom: 0.5, Map: ops.ReplayMap{KeepShard: true, MarkField: "m", EventSource: "shop", DetailType: "order"}}},
+		{more: moreWish{whole: "yes", column: "body", workgroup: "oncall", results: "s3://r/"}, want: ops.ReplayAsk{Question: ops.ReplayQuestion{Whole: true, Body: "body", Workgroup: "oncall", Results: "s3://r/"}}},
+		{more: moreWish{lanes: "257"}, err: `lanes "257" must be a number from 1 to 256`},
+		{more: moreWish{pace: "fast"}, err: `pace "fast" must be original, or 1x to 10000x`},
+		{more: moreWish{gap: "0s"}, err: `longest wait "0s" must be at least 1ms, such as 5s`},
+		{more: moreWish{headroom: "0"}, err: `headroom "0" must be above 0 and at most 100 percent`},
+		{more: moreWish{whole: "ja"}, err: `whole objects "ja" must be yes or no`},
 	} {
 		var ask ops.ReplayAsk
-		err := c.more.ask(&ask)
+		c.wish.more = c.more
+		err := c.wish.askMore(&ask)
 		if c.err != "" {
 			if err == nil || err.Error() != c.err {
 				t.Errorf("%+v: %v", c.more, err)

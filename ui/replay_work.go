@@ -3,7 +3,6 @@ package ui
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -93,8 +92,7 @@ func (msg replayDeskOpenedMsg) tell(a *App) tea.Cmd {
 
 // asking turns what the person wrote into a question. The error names the field.
 func (w replayWish) asking(a *App) (ops.ReplayAsk, error) {
-	ask := ops.ReplayAsk{From: w.from, To: w.to, Order: w.order, Links: ops.Linked(a.pic.snap), Map: ops.ReplayMap{Key: w.mapKey},
-		Select: ops.ReplaySelect{Filter: w.filter, Contains: w.contains, Keys: strings.Fields(w.key)}}
+	ask := ops.ReplayAsk{From: w.from, To: w.to, Links: ops.Linked(a.pic.snap), Select: ops.ReplaySelect{Filter: w.filter}}
 	if ask.Links == nil {
 		ask.Links = []ops.Link{}
 	}
@@ -109,7 +107,8 @@ func (w replayWish) asking(a *App) (ops.ReplayAsk, error) {
 	if ask.Rate, err = rateOf(w.rate); err != nil {
 		return ask, err
 	}
-	return ask, w.more.ask(&ask)
+	err = w.askMore(&ask)
+	return ask, err
 }
 
 // replayPlannedMsg brings a plan.

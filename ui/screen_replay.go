@@ -40,13 +40,19 @@ var replayFields = []replayField{
 }
 
 func openReplay(a *App, from ops.ARN) screen {
+	return openReplayForm(a, replayWish{from: sourceText(from)})
+}
+
+// openReplayForm opens the form on what is to be replayed, and as it was left where that
+// is the same source or none.
+func openReplayForm(a *App, begin replayWish) screen {
 	w := &a.replays.wish
-	if text := sourceText(from); text != "" && text != w.from {
-		*w = replayWish{from: text}
+	if begin.from != "" && (begin.from != w.from || begin.whole()) {
+		*w = begin
 		a.replays.plan = asked[plannedReplay]{gen: a.replays.plan.gen + 1}
 	}
 	w.to, w.order = cmp.Or(w.to, "null:"), cmp.Or(w.order, "key")
-	if !w.ofTable() { // of a table the condition chooses the time
+	if !w.ofTable() && !w.whole() { // of a table the condition chooses the time
 		w.since = cmp.Or(w.since, "1h")
 	}
 	return &replayForm{document: newDocument(), a: a}
@@ -210,17 +216,19 @@ func (s *replayForm) writePlan(w *writer) {
 		w.para("the form has changed since this was worked out; "+w.l.keyOf("replan")+" works it out again", w.l.ticket)
 		w.blank()
 	}
+	if x.value.plan.Waits() { // for hours: longer than a console is open, so the command line has it
+		w.field("then", planReplayLine(x.value.wish, x.value.plan)+" --plan-out "+waitingPlan, text.Style{})
+		w.field("", restoreReplayLine, text.Style{})
+	}
 	writeReplayPlan(w, x.value.plan)
 	writeSamples(w, x.value.samples)
+	w.head("as a command")
+	w.para(planReplayLine(x.value.wish, x.value.plan), w.l.dim)
 }
 
 func writeReplayPlan(w *writer, p ops.ReplayPlan) {
 	for _, b := range p.Blockers {
 		w.field("BLOCKED", b, w.l.page)
-	}
-	if p.Waits() { // for hours: longer than a console is open, so the command line has it
-		w.field("then", planReplayLine(p), text.Style{})
-		w.field("", restoreReplayLine, text.Style{})
 	}
 	e := p.Estimate
 	about := "about "
@@ -257,50 +265,21 @@ const waitingPlan = "waiting.plan"
 
 const restoreReplayLine = "kxops --access change replay restore " + waitingPlan
 
-// planReplayLine is the command that makes and saves the same plan.
-func planReplayLine(p ops.ReplayPlan) string {
-	line := "kxops replay plan --from " + quote(endText(p.From)) + " --to " + quote(endText(p.To))
-	flag := func(name, value string) {
-		if value != "" {
-			line += " --" + name + " " + quote(value)
+// planReplayLine is the command that makes the plan of a form again, for the same window.
+func planReplayLine(w replayWish, p ops.ReplayPlan) string {
+	words := w.flags()
+	for _, t := range []struct {
+		flag string
+		at   time.Time
+	}{{"--since", p.Select.Since}, {"--until", p.Select.Until}} {
+		if !t.at.IsZero() {
+			words = append(words, t.flag, t.at.UTC().Format(time.RFC3339Nano))
 		}
 	}
-	instant := func(name string, t time.Time) {
-		if !t.IsZero() {
-			flag(name, t.UTC().Format(time.RFC3339))
-		}
+	for i := range words {
+		words[i] = quote(words[i])
 	}
-	instant("since", p.Select.Since)
-	instant("until", p.Select.Until)
-	flag("filter", p.Select.Filter)
-	flag("contains", p.Select.Contains)
-	flag("map-key", p.Map.Key)
-	flag("map-body", p.Map.Body)
-	if p.Map.Mark == "none" {
-		flag("mark", p.Map.Mark)
-	}
-	if p.To.Async {
-		line += " --async"
-	}
-	flag("order", p.Pace.Order)
-	if p.Pace.Rate > 0 {
-		flag("rate", strconv.FormatFloat(p.Pace.Rate, 'g', -1, 64))
-	}
-	flag("plan-out", waitingPlan)
-	return line
-}
-
-// endText is an end as --from and --to take it.
-func endText(e ops.ReplayEnd) string {
-	switch e.Kind {
-	case ops.KindArchive:
-		return "archive:" + e.Bucket + "/" + e.Prefix
-	case ops.KindFile:
-		return "file:" + e.Path
-	case ops.KindNull:
-		return "null:"
-	}
-	return string(e.Kind) + ":" + e.ARN.Name()
+	return "kxops replay plan " + strings.Join(words, " ")
 }
 
 func replayPart(k ops.Kind) string {

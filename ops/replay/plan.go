@@ -17,7 +17,6 @@ import (
 const (
 	planLife     = 15 * time.Minute
 	defaultLanes = 16
-	mostLanes    = 256
 	// inMemory is what lies between reading and sending, at most, in bytes.
 	inMemory = 128 << 20
 	// samplesOf is how many matching and how many rejected records a plan shows.
@@ -120,6 +119,9 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	if s := plan.Select; !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
 		return plan, refused("the window is empty: since %s is not before until %s", s.Since.Format(time.RFC3339), s.Until.Format(time.RFC3339))
 	}
+	if err := checkRange(plan); err != nil {
+		return plan, err
+	}
 	if err := markable(&plan.Map); err != nil {
 		return plan, err
 	}
@@ -189,7 +191,7 @@ func (d *Desk) settings(plan *ops.ReplayPlan, ask ops.ReplayAsk, lim Limits) {
 	if p.Lanes <= 0 {
 		p.Lanes = defaultLanes
 	}
-	p.Lanes = min(p.Lanes, mostLanes)
+	p.Lanes = min(p.Lanes, ops.MostLanes)
 	if lim.Ordered { // a file: one writer
 		p.Lanes = 1
 	}
@@ -505,7 +507,7 @@ func (d *Desk) judge(plan *ops.ReplayPlan, ask ops.ReplayAsk) {
 		if ask.Protect {
 			plan.Risk = ops.HighRisk
 		}
-		if !plan.Select.Since.IsZero() || plan.Select.Filter != "" || plan.Select.Contains != "" || len(plan.Select.Keys) > 0 || plan.From.Kind == ops.KindFile || plan.Query != nil && !plan.Query.Whole {
+		if !plan.Select.Since.IsZero() || plan.Select.Filter != "" || plan.Select.Contains != "" || len(plan.Select.Keys) > 0 || plan.Select.Shard != "" || plan.From.Kind == ops.KindFile || plan.Query != nil && !plan.Query.Whole {
 			break
 		}
 		plan.Risk = ops.HighRisk

@@ -73,6 +73,12 @@ func (s streamSource) find(ctx context.Context, plan *ops.ReplayPlan) error {
 			return nil
 		}
 	}
+	var begins time.Time
+	if plan.Select.Shard != "" {
+		if shards, begins, err = s.ranged(ctx, plan, shards); err != nil || len(plan.Blockers) > 0 {
+			return err
+		}
+	}
 	all := len(shards)
 	auto, aggregated := d.RecordDistributionStrategy == types.RecordDistributionStrategyAuto, false
 	if len(plan.Select.Keys) > 0 && !auto {
@@ -89,6 +95,9 @@ func (s streamSource) find(ctx context.Context, plan *ops.ReplayPlan) error {
 		plan.Facts = append(plan.Facts, ops.Fact{Name: "shards", Value: "the stream spreads records itself: all shards are read, and a key has no order"})
 	}
 	freeze(plan, shards)
+	for i := range plan.Parts { // of a range there is one
+		plan.Parts[i].Begins = begins
+	}
 	if len(plan.Parts) == 0 {
 		plan.Blockers = append(plan.Blockers, "no shard of "+plan.From.ARN.Name()+" holds anything of the window")
 	}
@@ -101,6 +110,7 @@ func (s streamSource) retained(plan *ops.ReplayPlan, retention time.Duration) {
 	horizon := plan.Created.Add(-retention)
 	const gone = "; it is gone: raising the retention does not bring it back, an archive may have it"
 	switch since := plan.Select.Since; {
+	case plan.Select.First != "" && since.IsZero(): // ranged says what of it is gone
 	case windowEnd(*plan).Before(horizon):
 		plan.Blockers = append(plan.Blockers, fmt.Sprintf("the window lies before %s, and %s keeps %s%s", horizon.Format("2006-01-02 15:04 MST"), plan.From.ARN.Name(), ops.Span(retention.Seconds()), gone))
 	case since.IsZero():
@@ -129,6 +139,9 @@ func (d *Desk) stillThere(ctx context.Context, s *state) error {
 		}
 		if created := aws.ToTime(out.StreamDescriptionSummary.StreamCreationTimestamp); from.Before(created) {
 			from = created // there was nothing to trim before
+		}
+		if begins := s.plan.Parts[i].Begins; begins.After(from) {
+			from = begins
 		}
 		if p.At.After(from) {
 			from = p.At
@@ -165,7 +178,7 @@ func (s streamSource) aggregated(ctx context.Context, plan ops.ReplayPlan, shard
 	return false, nil
 }
 
-// firstRecords is how many records of a shard are looked at for aggregates.
+// firstRecords is how many records of a shard are looked at, for aggregates and for the first of a range.
 const firstRecords = 50
 
 // shards are those that hold something from the window's beginning on.
@@ -225,7 +238,7 @@ func freeze(plan *ops.ReplayPlan, shards []types.Shard) {
 
 // read polls one shard. Its place is the last sequence number.
 func (s streamSource) read(ctx context.Context, plan ops.ReplayPlan, part int, after string, give func(Page) error) error {
-	w := shardWalk{desk: s.desk, arn: plan.From.ARN, shard: plan.Parts[part].ID, since: plan.Select.Since, end: windowEnd(plan), after: after, tip: s.tries}
+	w := shardWalk{desk: s.desk, arn: plan.From.ARN, shard: plan.Parts[part].ID, since: plan.Select.Since, end: windowEnd(plan), first: plan.Select.First, last: plan.Select.Last, after: after, tip: s.tries}
 	return w.run(ctx, func(records []types.Record, place string) error {
 		p := Page{Place: place}
 		for _, r := range records {
@@ -259,7 +272,9 @@ type shardWalk struct {
 	shard string
 	since time.Time
 	end   time.Time
-	after string // sequence number
+	first string // sequence number, "": from since
+	last  string // sequence number, "": to end
+	after string // sequence number, of what was read already
 	tip   bool   // ends where nothing more is there, without waiting for late records
 }
 
@@ -296,13 +311,14 @@ func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) e
 			return err
 		}
 		tries = 0
-		if n := len(out.Records); n > 0 {
-			w.after = aws.ToString(out.Records[n-1].SequenceNumber)
-			if err := give(out.Records, w.after); err != nil {
+		records, over := w.inRange(out.Records)
+		if n := len(records); n > 0 {
+			w.after = aws.ToString(records[n-1].SequenceNumber)
+			if err := give(records, w.after); err != nil {
 				return err
 			}
 		}
-		if iterator = out.NextShardIterator; iterator == nil || w.past(out) {
+		if iterator = out.NextShardIterator; iterator == nil || over || w.past(out) {
 			return nil
 		}
 	}
@@ -324,6 +340,8 @@ func (w *shardWalk) iterator(ctx context.Context) (*string, error) {
 	switch {
 	case w.after != "":
 		in.ShardIteratorType, in.StartingSequenceNumber = types.ShardIteratorTypeAfterSequenceNumber, &w.after
+	case w.first != "":
+		return w.fromFirst(ctx, in)
 	case !w.since.IsZero():
 		in.ShardIteratorType, in.Timestamp = types.ShardIteratorTypeAtTimestamp, &w.since
 	}

@@ -162,6 +162,7 @@ type rangeReport struct {
 	Complete *bool          `json:"complete"` // null: nothing was read
 	Records  []recordReport `json:"records,omitempty"`
 	Poison   *recordReport  `json:"poison,omitempty"`
+	Next     []string       `json:"next,omitempty"`
 }
 
 type recordReport struct {
@@ -182,6 +183,9 @@ func newRangeReport(id string, r dlq.Range, now time.Time) rangeReport {
 	}
 	if r.Complete || len(r.Records) > 0 {
 		x.Complete = &r.Complete
+	}
+	if !r.Gone {
+		x.Next = []string{replayLine(r.Pointer)}
 	}
 	for _, record := range r.Records {
 		x.Records = append(x.Records, newRecordReport(record))
@@ -222,6 +226,19 @@ func (p *printer) pointer(r rangeReport) {
 	if r.Poison != nil {
 		p.record("this record makes the consumer fail", *r.Poison)
 	}
+	p.sentences("next", "", r.Next)
+}
+
+// replayLine is the command that plans to send again what the pointer points at.
+func replayLine(x ops.Pointer) string {
+	from, sel := x.Replay()
+	line := "kxops replay plan --from " + shellWord(from)
+	for _, f := range []struct{ name, value string }{{"shard", sel.Shard}, {"from-sequence", sel.First}, {"to-sequence", sel.Last}} {
+		if f.value != "" {
+			line += " --" + f.name + " " + shellWord(f.value)
+		}
+	}
+	return line + " --to null:"
 }
 
 func pointerText(x *pointerReport) string {

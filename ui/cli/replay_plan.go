@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +20,8 @@ type replayFlags struct {
 	from, to     string
 	since, until timeFlag
 	keys         []string
+	shard        string
+	first, last  string
 	contains     string
 	filter       string
 	except       string
@@ -97,6 +98,9 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.Var(&f.since, "since", "arrived not before: a time with its zone, or so long ago")
 	fs.Var(&f.until, "until", "arrived before")
 	fs.StringArrayVar(&f.keys, "key", nil, "partition key, any of several; for streams")
+	fs.StringVar(&f.shard, "shard", "", "of a stream, only this shard")
+	fs.StringVar(&f.first, "from-sequence", "", "with --shard: from this sequence number on; `kxops dlq pointer` shows those of a dead letter")
+	fs.StringVar(&f.last, "to-sequence", "", "with --shard: to this sequence number, which is meant too")
 	fs.StringVar(&f.contains, "contains", "", "the text occurs in the body")
 	fs.StringVar(&f.filter, "filter", "", "jq over the body: true is meant")
 	f.athena.register(c)
@@ -148,6 +152,8 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage(fmt.Sprintf("--from %s: there is no source %q; it takes %s, each with a name behind a colon", f.from, kindOf(f.from), orList(replaySources)))
 	case !strings.HasPrefix(f.to, "arn:") && !slices.Contains(replayTargets, kindOf(f.to)):
 		return wrongUsage(fmt.Sprintf("--to %s: there is no target %q; it takes %s, each with a name behind a colon", f.to, kindOf(f.to), orList(replayTargets)))
+	case f.shard == "" && (f.first != "" || f.last != ""):
+		return wrongUsage("--from-sequence and --to-sequence need --shard: a sequence number is one of a shard")
 	case c.Flags().Changed("rate") && !(f.rate > 0 && f.rate <= 1e6):
 		return wrongUsage("--rate must be above 0 and at most 1000000 records a second")
 	case c.Flags().Changed("pace") && f.speed() == 0:
@@ -156,8 +162,8 @@ func (f *replayFlags) check(c *cobra.Command) error {
 		return wrongUsage("--max-gap needs --pace, and at least 1ms")
 	case c.Flags().Changed("headroom") && f.room() == 0:
 		return wrongUsage(fmt.Sprintf("--headroom %s: must be above 0%% and at most 100%%, such as 50%%", f.headroom))
-	case c.Flags().Changed("lanes") && (f.lanes < 1 || f.lanes > 256):
-		return wrongUsage("--lanes must be 1 to 256")
+	case c.Flags().Changed("lanes") && (f.lanes < 1 || f.lanes > ops.MostLanes):
+		return wrongUsage(fmt.Sprintf("--lanes must be 1 to %d", ops.MostLanes))
 	case f.samples < 0 || f.samples > 20:
 		return wrongUsage("--samples must be 0 to 20")
 	case c.Flags().Changed("guard-growth") && f.grow < 1:
@@ -174,23 +180,13 @@ func (f *replayFlags) check(c *cobra.Command) error {
 
 // room is the share of what is free at the target, 0 to 1; 0: not asked for, or not readable.
 func (f *replayFlags) room() float64 {
-	n, err := strconv.ParseFloat(strings.TrimSuffix(f.headroom, "%"), 64)
-	if err != nil || !(n > 0 && n <= 100) {
-		return 0
-	}
-	return n / 100
+	n, _ := ops.ParseShare(f.headroom) // check has refused what cannot be read
+	return n
 }
 
 // speed is how many times as fast as they arrived; 0: not spaced, or not readable.
 func (f *replayFlags) speed() float64 {
-	if f.pace == "original" {
-		return 1
-	}
-	times, ok := strings.CutSuffix(f.pace, "x")
-	n, err := strconv.ParseFloat(times, 64)
-	if !ok || err != nil || !(n >= 1 && n <= 10000) {
-		return 0
-	}
+	n, _ := ops.ParseSpeed(f.pace)
 	return n
 }
 
@@ -213,7 +209,7 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 	}
 	ask := ops.ReplayAsk{
 		From: f.from, To: f.to,
-		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Contains: f.contains, Filter: f.filter, Except: f.except},
+		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Shard: f.shard, First: f.first, Last: f.last, Contains: f.contains, Filter: f.filter, Except: f.except},
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value, MarkField: f.markField, EventSource: f.eventSource, DetailType: f.detailType},
 		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -68,6 +69,8 @@ func (p *printer) replayPlan(x ops.ReplayPlan) {
 		field("window", windowText(x.Select))
 	}
 	field("keys", strings.Join(x.Select.Keys, ", "))
+	field("shard", x.Select.Shard)
+	field("sequence", rangeWords(x.Select))
 	field("contains", x.Select.Contains)
 	field("filter", x.Select.Filter)
 	field("except", x.Select.Except)
@@ -128,6 +131,17 @@ func windowText(s ops.ReplaySelect) string {
 		return "until " + s.Until.UTC().Format(form)
 	}
 	return s.Since.UTC().Format(form) + " to " + s.Until.UTC().Format(form) + ", " + ops.Span(s.Until.Sub(s.Since).Seconds())
+}
+
+// rangeWords is a range of sequence numbers, "" where there is none.
+func rangeWords(s ops.ReplaySelect) string {
+	switch {
+	case s.First == "" && s.Last == "":
+		return ""
+	case s.First == s.Last:
+		return s.First
+	}
+	return cmp.Or(s.First, "the beginning") + " to " + cmp.Or(s.Last, "the end")
 }
 
 func expectText(e ops.ReplayEstimate) string {
