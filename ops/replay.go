@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -88,9 +89,23 @@ type ReplayMap struct {
 	KeepShard bool   `json:"keep_shard,omitempty"` // stream to stream: the range of the source shard decides, not the key
 	Mark      string `json:"mark"`                 // attributes, body, none
 	MarkField string `json:"mark_field,omitempty"` // with body: the field that has the marks
+	// To a queue or a topic: attributes of the message that are made of the record.
+	Attributes []ReplayAttribute `json:"attributes,omitempty"`
 	// To a bus: what a record that is no EventBridge event becomes the detail of.
 	EventSource string `json:"event_source,omitempty"`
 	DetailType  string `json:"detail_type,omitempty"`
+}
+
+// ReplayAttribute is an attribute of a message.
+type ReplayAttribute struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"` // jq over the body; "": the one of that name in SNS' envelope
+}
+
+// ParseAttribute reads NAME, or NAME=JQ.
+func ParseAttribute(s string) ReplayAttribute {
+	name, value, _ := strings.Cut(s, "=")
+	return ReplayAttribute{strings.TrimSpace(name), strings.TrimSpace(value)}
 }
 
 // ReplayPace says how fast and in which order records go.

@@ -221,7 +221,7 @@ func windowLine(a ops.Arrivals, columns, each int, since, until time.Time, ascii
 func (s *replayForm) writeArrivals(w *writer) {
 	x := &s.a.replays.arrived
 	switch {
-	case x.source != s.a.replays.wish.from:
+	case x.source != s.a.replays.wish.from, s.a.replays.wish.whole(): // a range has no window
 		return
 	case x.busy:
 		w.para("reading when events arrived…", w.l.dim)

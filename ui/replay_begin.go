@@ -83,6 +83,15 @@ func wishOf(p ops.ReplayPlan) replayWish {
 		more: moreWish{shard: s.Shard, first: s.First, last: s.Last, except: s.Except, mapBody: m.Body, markField: m.MarkField, keepShard: flag(m.KeepShard), again: flag(p.Again),
 			source: m.EventSource, detailType: m.DetailType, async: flag(p.To.Async)},
 	}
+	var attributes []string
+	for _, a := range m.Attributes {
+		word := a.Name
+		if a.Value != "" {
+			word += "=" + a.Value
+		}
+		attributes = append(attributes, word)
+	}
+	w.more.attributes = strings.Join(attributes, " ")
 	if m.Mark != "attributes" {
 		w.more.mark = m.Mark
 	}

@@ -19,7 +19,7 @@ func TestAPlanBecomesItsForm(t *testing.T) {
 			From:   ops.ReplayEnd{Kind: ops.KindStream, ARN: "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"},
 			To:     ops.ReplayEnd{Kind: ops.KindStream, ARN: "arn:aws:kinesis:eu-west-1:123456789012:stream/again"},
 			Select: ops.ReplaySelect{Since: at, Until: at.Add(time.Hour), Keys: []string{"a", "b"}, Shard: "shardId-1", First: "7", Last: "9", Contains: "x", Filter: ".a", Except: "old"},
-			Map:    ops.ReplayMap{Key: ".k", Body: ".b", KeepShard: true, Mark: "body", MarkField: "m"},
+			Map:    ops.ReplayMap{Key: ".k", Body: ".b", Attributes: []ops.ReplayAttribute{{Name: "a"}, {Name: "b", Value: ".c"}}, KeepShard: true, Mark: "body", MarkField: "m"},
 			Pace:   ops.ReplayPace{Order: "shard", Rate: 12.5, Speed: 10, MaxGap: 1.5, Headroom: 0.25}, Again: true,
 		},
 		{

@@ -17,6 +17,7 @@ import (
 type moreWish struct {
 	shard, first, last, except string
 	mapBody, mark, markField   string
+	attributes                 string
 	keepShard, again           string
 	source, detailType         string // of events on a bus
 	lanes, pace, gap, headroom string
@@ -62,6 +63,8 @@ var moreFields = []moreField{
 	more("replayed too", "allow-rereplay", "yes: also events that carry the mark of a replay", func(w *replayWish) *string { return &w.more.again }, choices("no", "yes"), nil, yes(func(a *ops.ReplayAsk) *bool { return &a.Again })),
 	more("key to send", "map-key", "jq over the body, such as .customer_id; empty: as it was", func(w *replayWish) *string { return &w.mapKey }, nil, nil, into(func(a *ops.ReplayAsk) *string { return &a.Map.Key })),
 	more("body to send", "map-body", "jq over the body; empty: byte for byte", func(w *replayWish) *string { return &w.more.mapBody }, nil, nil, into(func(a *ops.ReplayAsk) *string { return &a.Map.Body })),
+	more("attributes", "attribute", "names with spaces between, of attributes in SNS' envelope; NAME=JQ makes one of the body, with no space in it", func(w *replayWish) *string { return &w.more.attributes }, nil,
+		func(w replayWish) bool { return toA(ops.KindQueue)(w) || toA(ops.KindTopic)(w) }, putAttributes),
 	more("keep shard", "keep-shard", "yes: the range of the old shard decides where a record goes, not its key", func(w *replayWish) *string { return &w.more.keepShard }, choices("no", "yes"),
 		func(w replayWish) bool { return fromA(ops.KindStream)(w) && toA(ops.KindStream)(w) }, yes(func(a *ops.ReplayAsk) *bool { return &a.Map.KeepShard })),
 	more("event source", "event-source", "of an event whose detail is a record that is no event of EventBridge; with detail type", func(w *replayWish) *string { return &w.more.source }, nil, toA(ops.KindBus), into(func(a *ops.ReplayAsk) *string { return &a.Map.EventSource })),
@@ -113,6 +116,13 @@ func yes(of func(*ops.ReplayAsk) *bool) func(*ops.ReplayAsk, string) error {
 func putValues(a *ops.ReplayAsk, v string) (err error) {
 	if a.Question.Params, err = valuesOf(v); err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
+	}
+	return nil
+}
+
+func putAttributes(a *ops.ReplayAsk, v string) error {
+	for _, word := range strings.Fields(v) {
+		a.Map.Attributes = append(a.Map.Attributes, ops.ParseAttribute(word))
 	}
 	return nil
 }
@@ -206,7 +216,7 @@ func (f moreField) words(value string) []string {
 	flag := "--" + f.flag
 	var out []string
 	switch {
-	case f.flag == "key":
+	case f.flag == "key", f.flag == "attribute":
 		for _, k := range strings.Fields(value) {
 			out = append(out, flag, k)
 		}

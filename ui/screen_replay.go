@@ -189,11 +189,23 @@ func (s *replayForm) Draw(c *text.Canvas, height int, l light) {
 	}
 	w.para(fields[s.at].help, l.dim)
 	w.blank()
-	s.writeArrivals(w)
-	s.writePlan(w)
+	if s.answered() { // what was asked for stands where it is seen
+		s.writePlan(w)
+		w.blank()
+		s.writeArrivals(w)
+	} else {
+		s.writeArrivals(w)
+		s.writePlan(w)
+	}
 	s.set(w.lines)
 	s.chosen = s.at
 	s.document.draw(c, height, l)
+}
+
+// answered reports a plan of this form, or that it is being made.
+func (s *replayForm) answered() bool {
+	x := &s.a.replays.plan
+	return x.busy || x.problem != nil || !x.at.IsZero() && x.value.wish == s.a.replays.wish
 }
 
 // writePlan tells what would be done.

@@ -66,6 +66,8 @@ type Parcel struct {
 	Body  []byte
 	At    time.Time         // original arrival; zero: unknown
 	Marks map[string]string // attributes to add, where the target has attributes
+	// Attributes are others, made of the record; only messages of queues and topics have them.
+	Attributes []attribute
 }
 
 // Fate is what became of a parcel at the target.

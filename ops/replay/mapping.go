@@ -13,6 +13,7 @@ import (
 type mapper struct {
 	plan      ops.ReplayPlan
 	key, body *gojq.Code
+	attach    []derivation
 }
 
 func newMapper(plan ops.ReplayPlan) (*mapper, error) {
@@ -24,8 +25,11 @@ func newMapper(plan ops.ReplayPlan) (*mapper, error) {
 		}
 	}
 	if e := plan.Map.Body; e != "" {
-		m.body, _, err = compile("body", e)
+		if m.body, _, err = compile("body", e); err != nil {
+			return nil, err
+		}
 	}
+	m.attach, err = derivations(plan.Map.Attributes)
 	return m, err
 }
 
@@ -47,9 +51,9 @@ func (m *mapper) parcel(r Record, part ops.ReplayPart) (Parcel, error) {
 	return p, err
 }
 
-// derive works out the key and the body where they are not the original ones.
+// derive works out the key and the body where they are not the original ones, and attributes.
 func (m *mapper) derive(p *Parcel) error {
-	if m.key == nil && m.body == nil {
+	if m.key == nil && m.body == nil && len(m.attach) == 0 {
 		return nil
 	}
 	var v any
@@ -63,6 +67,15 @@ func (m *mapper) derive(p *Parcel) error {
 		}
 		if p.Key, err = textOf(out); err != nil || p.Key == "" {
 			return fmt.Errorf("the key: %s gives no text", m.plan.Map.Key)
+		}
+	}
+	for _, d := range m.attach {
+		a, has, err := d.of(v)
+		if err != nil {
+			return err
+		}
+		if has {
+			p.Attributes = append(p.Attributes, a)
 		}
 	}
 	if m.body != nil {

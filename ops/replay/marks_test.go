@@ -114,7 +114,7 @@ func TestWaysOfMarking(t *testing.T) {
 		if (err != nil) != (x.fails != "") || err != nil && !strings.Contains(err.Error(), x.fails) {
 			t.Errorf("%+v: %v", x.in, err)
 		}
-		if err == nil && got != x.want {
+		if err == nil && !cmp.Equal(got, x.want) {
 			t.Errorf("%+v became %+v", x.in, got)
 		}
 	}

@@ -125,6 +125,9 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	if err := markable(&plan.Map); err != nil {
 		return plan, err
 	}
+	if err := checkAttributes(plan); err != nil {
+		return plan, err
+	}
 	switch m := plan.Map; {
 	case (m.EventSource == "") != (m.DetailType == ""):
 		return plan, refused("an event has both a source and a detail-type: --event-source and --detail-type go together")

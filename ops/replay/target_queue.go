@@ -82,11 +82,7 @@ func (t *queueTarget) limits() Limits {
 
 // size is the body with the marks: names, types and values count.
 func (t *queueTarget) size(p Parcel) int {
-	n := len(p.Body)
-	for name, value := range p.Marks {
-		n += len(name) + len(value) + len("String")
-	}
-	return n
+	return len(p.Body) + p.attributesSize()
 }
 
 func (t *queueTarget) send(ctx context.Context, parcels []Parcel) []Answer {
@@ -150,11 +146,8 @@ var queueThrottles = []string{"RequestThrottled", "ThrottlingException", "Thrott
 
 func (t *queueTarget) entry(i int, p Parcel) types.SendMessageBatchRequestEntry {
 	e := types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(p.Body))}
-	if len(p.Marks) > 0 {
-		e.MessageAttributes = make(map[string]types.MessageAttributeValue, len(p.Marks))
-		for name, value := range p.Marks {
-			e.MessageAttributes[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(value)}
-		}
+	if len(p.Marks)+len(p.Attributes) > 0 {
+		e.MessageAttributes = queueAttributes(p)
 	}
 	if t.fifo {
 		e.MessageGroupId = aws.String(groupID(p))

@@ -59,11 +59,7 @@ func (t *topicTarget) limits() Limits {
 }
 
 func (t *topicTarget) size(p Parcel) int {
-	n := len(p.Body)
-	for name, value := range p.Marks {
-		n += len(name) + len(value) + len("String")
-	}
-	return n
+	return len(p.Body) + p.attributesSize()
 }
 
 func (t *topicTarget) send(ctx context.Context, parcels []Parcel) []Answer {
@@ -115,11 +111,8 @@ func (t *topicTarget) send(ctx context.Context, parcels []Parcel) []Answer {
 
 func (t *topicTarget) entry(i int, p Parcel) types.PublishBatchRequestEntry {
 	e := types.PublishBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), Message: aws.String(string(p.Body))}
-	if len(p.Marks) > 0 {
-		e.MessageAttributes = make(map[string]types.MessageAttributeValue, len(p.Marks))
-		for name, value := range p.Marks {
-			e.MessageAttributes[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(value)}
-		}
+	if len(p.Marks)+len(p.Attributes) > 0 {
+		e.MessageAttributes = topicAttributes(p)
 	}
 	if t.fifo {
 		e.MessageGroupId = aws.String(groupID(p))

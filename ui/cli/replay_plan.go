@@ -27,6 +27,7 @@ type replayFlags struct {
 	except       string
 	mapKey       string
 	mapBody      string
+	attributes   []string
 	keepShard    bool
 	mark         choiceFlag
 	markField    string
@@ -108,6 +109,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.BoolVar(&f.async, "async", false, "to a function: do not wait for its answer; receipts then say that Lambda accepted an event, not that it was done")
 	fs.StringVar(&f.mapKey, "map-key", "", "jq over the body: the key to send with; default: as it was")
 	fs.StringVar(&f.mapBody, "map-body", "", "jq over the body: what to send; default: byte for byte")
+	fs.StringArrayVar(&f.attributes, "attribute", nil, "to a queue or topic: NAME, the attribute of that name in SNS' envelope, or NAME=JQ, jq over the body; any of several")
 	fs.StringVar(&f.eventSource, "event-source", "", "to a bus: the source of an event whose detail is a record that is no EventBridge event; with --detail-type")
 	fs.StringVar(&f.detailType, "detail-type", "", "to a bus: the detail-type of such an event")
 	fs.BoolVar(&f.keepShard, "keep-shard", false, "stream to stream: the range of the old shard decides where a record goes, not its key")
@@ -213,6 +215,9 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value, MarkField: f.markField, EventSource: f.eventSource, DetailType: f.detailType},
 		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),
+	}
+	for _, a := range f.attributes {
+		ask.Map.Attributes = append(ask.Map.Attributes, ops.ParseAttribute(a))
 	}
 	if !strings.HasPrefix(f.to, "null") && !strings.HasPrefix(f.to, "file:") {
 		var account string

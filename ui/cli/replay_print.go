@@ -76,6 +76,7 @@ func (p *printer) replayPlan(x ops.ReplayPlan) {
 	field("except", x.Select.Except)
 	field("key", x.Map.Key)
 	field("body", x.Map.Body)
+	field("attributes", attributesText(x.Map.Attributes))
 	field("expects", expectText(x.Estimate))
 	field("order", orderText(x.Pace))
 	field("guards", guardText(x))
@@ -131,6 +132,14 @@ func windowText(s ops.ReplaySelect) string {
 		return "until " + s.Until.UTC().Format(form)
 	}
 	return s.Since.UTC().Format(form) + " to " + s.Until.UTC().Format(form) + ", " + ops.Span(s.Until.Sub(s.Since).Seconds())
+}
+
+func attributesText(of []ops.ReplayAttribute) string {
+	var parts []string
+	for _, a := range of {
+		parts = append(parts, a.Name+" from "+cmp.Or(a.Value, "SNS' envelope"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // rangeWords is a range of sequence numbers, "" where there is none.
