@@ -215,6 +215,19 @@ type ReplayParam struct {
 	Number bool   `json:"number,omitempty"` // else a text
 }
 
+// PastQuery is a query that somebody ran in Athena.
+type PastQuery struct {
+	ID      string    `json:"id"`
+	SQL     string    `json:"sql"`
+	State   string    `json:"state"` // Athena's word: SUCCEEDED, FAILED, …
+	At      time.Time `json:"submitted"`
+	Scanned int64     `json:"scanned_bytes"`
+	// From and Question are what a replay asks to select the same; "": it cannot, for Why.
+	From     string         `json:"from,omitempty"`
+	Question ReplayQuestion `json:"question"`
+	Why      string         `json:"why_not,omitempty"`
+}
+
 // ReplayQuery is a question with what Athena made of it.
 type ReplayQuery struct {
 	ReplayQuestion

@@ -7,7 +7,7 @@ func replayActions() []Action {
 	return []Action{
 		{
 			ID: "replay", Keys: []string{"E"}, Title: "replay",
-			Help: "Sends old events again: from the stream, delivery or bucket under the cursor, the data that a letter points to, a replay of the past, or what the form says.",
+			Help: "Sends old events again: from the stream, delivery or bucket under the cursor, the data that a letter points to, a query of Athena, a replay of the past, or what the form says.",
 			Run: func(a *App, _ string) tea.Cmd {
 				if _, on := a.top().(*replayForm); on {
 					return nil

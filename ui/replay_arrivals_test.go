@@ -18,6 +18,7 @@ type replaysOfValues struct {
 	asked    []string // sources whose arrivals were asked for
 	plans    []ops.ReplayAsk
 	query    *ops.ReplayQuery // a plan runs it, if it may
+	queries  []ops.PastQuery
 }
 
 func (d *replaysOfValues) Arrivals(_ context.Context, from string) (ops.Arrivals, error) {
@@ -25,6 +26,10 @@ func (d *replaysOfValues) Arrivals(_ context.Context, from string) (ops.Arrivals
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, from)
 	return d.arrivals, d.err
+}
+
+func (d *replaysOfValues) Queries(context.Context) ([]ops.PastQuery, error) {
+	return d.queries, d.err
 }
 
 func (d *replaysOfValues) Plan(_ context.Context, ask ops.ReplayAsk) (ops.ReplayPlan, []ops.ReplaySample, error) {

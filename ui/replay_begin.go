@@ -106,17 +106,22 @@ func wishOf(p ops.ReplayPlan) replayWish {
 	}
 	if q := p.Query; q != nil {
 		w.more.where, w.more.mode, w.more.column, w.more.workgroup, w.more.results, w.more.whole = q.Where, q.Mode, q.Body, q.Workgroup, q.Results, flag(q.Whole)
-		var values []string
-		for _, x := range q.Params {
-			if x.Number {
-				values = append(values, x.Value)
-			} else {
-				values = append(values, strconv.Quote(x.Value))
-			}
-		}
-		w.more.values = strings.Join(values, ", ")
+		w.more.values = valuesText(q.Params)
 	}
 	return w
+}
+
+// valuesText are values as valuesOf reads them.
+func valuesText(params []ops.ReplayParam) string {
+	var values []string
+	for _, x := range params {
+		if x.Number {
+			values = append(values, x.Value)
+		} else {
+			values = append(values, strconv.Quote(x.Value))
+		}
+	}
+	return strings.Join(values, ", ")
 }
 
 // endText is an end as --from and --to take it.

@@ -20,6 +20,9 @@ type ReplayBackend interface {
 type ReplayDesk interface {
 	// Plan works out what a replay would do, by reading only. samples are for the eye.
 	Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan, samples []ops.ReplaySample, err error)
+	// Queries lists the last queries of Athena that a replay can begin with. With an error
+	// it lists those that could be read.
+	Queries(ctx context.Context) ([]ops.PastQuery, error)
 	// Arrivals says when events arrived at a source, over what can be replayed of it.
 	Arrivals(ctx context.Context, from string) (ops.Arrivals, error)
 	// Start applies a plan, Resume goes on with a replay. It goes on when ctx, that of the

@@ -14,6 +14,7 @@ const (
 	replayPlanMost   = 90 * time.Second
 	replayQueryMost  = 15 * time.Minute // with a query of Athena
 	replayVerifyMost = 5 * time.Minute
+	queriesMost      = 60 * time.Second
 )
 
 // replayWork is what the console does with old events, as far as it outlives a screen.
@@ -24,6 +25,7 @@ type replayWork struct {
 	wish  replayWish
 	plan  asked[plannedReplay]
 	past  asked[[]PastReplay]
+	query asked[[]ops.PastQuery]
 	proof asked[ops.ReplayProof]
 
 	arrived arrived // at the source that the form names
@@ -289,6 +291,34 @@ func (msg replaysListedMsg) tell(a *App) tea.Cmd {
 		msg.err = nil
 	}
 	a.replays.past.answer(msg.gen, msg.past, time.Time{}, a.now(), msg.err)
+	return nil
+}
+
+// queriesListedMsg brings what was asked in Athena.
+type queriesListedMsg struct {
+	inEpoch
+	gen     int
+	queries []ops.PastQuery
+	err     error
+}
+
+func (a *App) listQueries() tea.Cmd {
+	w := a.replays
+	gen, epoch, desk, ctx := w.query.begin(), a.poll.epoch, w.desk, a.poll.ctx
+	return func() tea.Msg {
+		ctx, done := context.WithTimeout(ctx, queriesMost)
+		defer done()
+		queries, err := desk.Queries(ctx)
+		return queriesListedMsg{inEpoch{epoch}, gen, queries, err}
+	}
+}
+
+func (msg queriesListedMsg) tell(a *App) tea.Cmd {
+	if msg.err != nil && len(msg.queries) > 0 { // a workgroup that is denied hides no other
+		a.warn(problemText(ops.AsProblem(msg.err)))
+		msg.err = nil
+	}
+	a.replays.query.answer(msg.gen, msg.queries, time.Time{}, a.now(), msg.err)
 	return nil
 }
 

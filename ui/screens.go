@@ -47,6 +47,7 @@ func init() {
 		{id: "replay", aliases: []string{"again"}, help: "send old events again: the form, some records, the plan", open: openReplay},
 		{id: "replaying", help: "the replay that runs in this console, or the last one", open: openReplaying},
 		{id: "replays", aliases: []string{"history"}, help: "the replays of this machine: what was sent, with proof", open: openReplays},
+		{id: "queries", aliases: []string{"athena", "sql"}, help: "what was asked in Athena lately: a replay can begin with it", open: openQueries},
 		{id: "journal", help: "what was done with kxops here", open: openJournal},
 		{id: "info", help: "identity, sections, problems, access level", open: openInfo},
 		{id: "spend", aliases: []string{"cost"}, help: "what looking has cost", open: openSpend},

@@ -12,7 +12,7 @@ var visits = map[string]string{
 	"overview": "overview", "pipelines": "pipelines", "stream": "stream clicks", "delivery": "delivery clicks-to-s3",
 	"queue": "queue orders-failed", "function": "function clicks-enricher", "topic": "topic lake-events", "bucket": "bucket click-lake", "api": "api order-door",
 	"dlq": "dlq", "triage": "triage orders-failed", "operations": "operations",
-	"alarms": "alarms", "coverage": "coverage", "plan": "plan", "doctor": "doctor", "replay": "replay", "replaying": "replaying", "replays": "replays", "journal": "journal", "info": "info", "spend": "spend", "help": "help",
+	"alarms": "alarms", "coverage": "coverage", "plan": "plan", "doctor": "doctor", "replay": "replay", "replaying": "replaying", "replays": "replays", "queries": "queries", "journal": "journal", "info": "info", "spend": "spend", "help": "help",
 }
 
 func TestEveryScreenHasGoldens(t *testing.T) {

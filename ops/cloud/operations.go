@@ -106,6 +106,10 @@ var Operations = []Operation{
 
 	// A query reads objects, and what it scans is billed by the byte.
 	{Look, "Athena", "GetWorkGroup", "athena:GetWorkGroup", anyGroup},
+	{Look, "Athena", "ListWorkGroups", "athena:ListWorkGroups", "*"},
+	// What somebody asked may name customers: it is no mere look.
+	{Peek, "Athena", "ListQueryExecutions", "athena:ListQueryExecutions", anyGroup},
+	{Peek, "Athena", "BatchGetQueryExecution", "athena:BatchGetQueryExecution", anyGroup},
 	{Peek, "Athena", "StartQueryExecution", "athena:StartQueryExecution", anyGroup},
 	{Peek, "Athena", "GetQueryExecution", "athena:GetQueryExecution", anyGroup},
 	{Peek, "Athena", "GetQueryResults", "athena:GetQueryResults", anyGroup},

@@ -40,6 +40,9 @@ const (
 // asks the target who it is, and tries the selection on some records. samples are for
 // a person to look at; they are not in the plan.
 func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan, samples []ops.ReplaySample, err error) {
+	if ask, err = d.fromQuery(ctx, ask); err != nil {
+		return plan, nil, err
+	}
 	plan, err = d.draft(ask)
 	if err != nil {
 		return plan, nil, err

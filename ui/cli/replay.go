@@ -18,6 +18,7 @@ import (
 // replayCommands is THE list of what can be done with old events.
 var replayCommands = []func(*session) *cobra.Command{
 	newReplayPlan,
+	newReplayQueries,
 	newReplayRestore,
 	newReplayApply,
 	newReplayLs,

@@ -33,6 +33,10 @@ func (c *consoleReplays) Plan(ctx context.Context, ask ops.ReplayAsk) (ops.Repla
 	return c.d.Plan(ctx, ask)
 }
 
+func (c *consoleReplays) Queries(ctx context.Context) ([]ops.PastQuery, error) {
+	return c.d.Queries(ctx)
+}
+
 func (c *consoleReplays) Arrivals(ctx context.Context, from string) (ops.Arrivals, error) {
 	return c.d.Arrivals(ctx, from)
 }

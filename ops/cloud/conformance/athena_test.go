@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -162,5 +163,50 @@ var athenaCases = []oneCase{
 		}
 		q.over(running, types.QueryExecutionStateCancelled)
 		q.over(over, types.QueryExecutionStateSucceeded)
+	}},
+	{name: "lists the workgroups", service: "Athena", operation: "ListWorkGroups", run: func(x *run) {
+		q := x.questions()
+		pages := athena.NewListWorkGroupsPaginator(x.athena, &athena.ListWorkGroupsInput{})
+		found := 0
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(x.ctx)
+			x.must("ListWorkGroups", err)
+			for _, g := range page.WorkGroups {
+				if aws.ToString(g.Name) == q.group {
+					found++
+				}
+			}
+		}
+		equal(x, "times that the workgroup is listed", found, 1)
+	}},
+	{name: "lists the queries of a workgroup alone", service: "Athena", operation: "ListQueryExecutions", run: func(x *run) {
+		q := x.questions()
+		id := q.start("'c1'")
+		q.over(id, types.QueryExecutionStateSucceeded)
+		out, err := x.athena.ListQueryExecutions(x.ctx, &athena.ListQueryExecutionsInput{WorkGroup: &q.group, MaxResults: aws.Int32(50)})
+		x.must("ListQueryExecutions", err)
+		equal(x, "queries, two of them made the table", len(out.QueryExecutionIds), 3)
+		if !slices.Contains(out.QueryExecutionIds, id) {
+			x.errorf("%s is not among %q", id, out.QueryExecutionIds)
+		}
+	}},
+	{name: "tells of several queries what was asked", service: "Athena", operation: "BatchGetQueryExecution", run: func(x *run) {
+		q := x.questions()
+		id := q.start("'c1'")
+		q.over(id, types.QueryExecutionStateSucceeded)
+		none := "00000000-0000-4000-8000-000000000000"
+		out, err := x.athena.BatchGetQueryExecution(x.ctx, &athena.BatchGetQueryExecutionInput{QueryExecutionIds: []string{id, none}})
+		x.must("BatchGetQueryExecution", err)
+		if len(out.QueryExecutions) != 1 || len(out.UnprocessedQueryExecutionIds) != 1 {
+			x.fatalf("%d queries and %d that are none", len(out.QueryExecutions), len(out.UnprocessedQueryExecutionIds))
+		}
+		got := out.QueryExecutions[0]
+		equal(x, "id", aws.ToString(got.QueryExecutionId), id)
+		equal(x, "workgroup", aws.ToString(got.WorkGroup), q.group)
+		equal(x, "parameters", strings.Join(got.ExecutionParameters, ","), "'c1'")
+		equal(x, "database", aws.ToString(got.QueryExecutionContext.Database), q.table)
+		if !strings.Contains(aws.ToString(got.Query), "WHERE (customer = ?)") {
+			x.errorf("the query is %q", aws.ToString(got.Query))
+		}
 	}},
 }
