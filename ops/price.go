@@ -12,8 +12,8 @@ const PricesOf = "2026-11"
 // custom events, 64 KiB of each counted as one; S3: $0.005 per 1,000 LIST and
 // $0.0004 per 1,000 GET; Lambda: $0.20 per million invocations, without the time
 // that the function runs, which a caller cannot know). Free monthly requests are
-// not deducted, data transfer is not counted (an on-demand stream bills $0.04 for
-// each GiB read). Operations that are not listed are free (Kinesis, Firehose,
+// not deducted; data transfer is counted for replays alone (PricePerGBOut), and an
+// on-demand stream bills $0.04 for each GiB read, which is not counted. Operations that are not listed are free (Kinesis, Firehose,
 // Lambda and STS control plane).
 const (
 	PricePerMetric         = 0.01 / 1000
@@ -24,6 +24,19 @@ const (
 	PricePerBucketList     = 0.005 / 1000
 	PricePerBucketGet      = 0.0004 / 1000
 	PricePerInvocation     = 0.20 / 1e6
+)
+
+// PricePerGBOut is what leaves AWS for the internet, in USD: the first 10 TB of a month,
+// without the 100 GB that are free. Source: https://aws.amazon.com/ec2/pricing/on-demand/,
+// "Data Transfer", us-east-1. Within a region nothing is billed.
+const PricePerGBOut = 0.09
+
+// DeliveryUnit is how many bytes Firehose bills of a record at least: each is rounded up to
+// a multiple. Source: https://aws.amazon.com/firehose/pricing/, Direct PUT, us-east-1, the
+// first 500 TB of a month.
+const (
+	DeliveryUnit        = 5 << 10
+	PricePerGBDelivered = 0.029
 )
 
 // What a table on demand bills for a request unit, in USD: a write of up to 1 KiB,

@@ -304,7 +304,9 @@ type ReplayPlan struct {
 	By      string    `json:"by"`
 	Reason  string    `json:"reason,omitempty"`
 	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires"` // not begun after
+	Expires time.Time `json:"expires"`
+	// Outside: it was planned on a computer that is not in AWS, and what is read leaves it.
+	Outside bool `json:"outside_aws,omitempty"` // not begun after
 
 	From   ReplayEnd     `json:"from"`
 	Query  *ReplayQuery  `json:"query,omitempty"` // from athena: what chose the parts

@@ -28,6 +28,7 @@ type Options struct {
 	Journal  *journal.Journal
 	Now      func() time.Time // nil: time.Now; the account's clock
 	Explain  func(error) *ops.Problem
+	Outside  bool // this computer is not in AWS: what is read leaves it, and is billed
 }
 
 // Desk is where the replays of one account and region are planned and carried out.

@@ -71,6 +71,7 @@ func forecast(plan ops.ReplayPlan, c ops.ReplayCounts, now time.Time) ops.Readin
 		return ops.Missing(ops.NoData)
 	}
 	times := max(total/float64(c.Bytes), 1)
+	c.Bytes = int64(math.Round(float64(c.Bytes) * times))
 	c.Sent = int64(math.Round(float64(c.Sent) * times))
 	c.Out = int64(math.Round(float64(c.Out) * times))
 	return ops.Know(costOf(plan, c), now)

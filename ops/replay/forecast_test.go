@@ -2,8 +2,13 @@ package replay
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"kxops/ops"
 )
@@ -112,5 +117,50 @@ func TestProgressTellsTheRange(t *testing.T) {
 	o.state = ops.Finished
 	if _, ok := o.Progress().Soonest.Value(); ok {
 		t.Error("what is over has time left")
+	}
+}
+
+// What is read leaves AWS where this computer is not in it: plan and progress count it,
+// also of a rehearsal; a file of this computer leaves nothing.
+func TestWhatLeavesAWS(t *testing.T) {
+	w := newWorld(t)
+	w.bucket("events")
+	_, err := w.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("events"), Key: aws.String("in"), Body: strings.NewReader(strings.Repeat("{\"n\":1}\n", 10_000))})
+	w.must(err)
+	o := w.desk.o
+	o.Outside = true
+	d := New(o)
+	ask := ops.ReplayAsk{From: "archive:events/", To: "null:"}
+	inside, outside := planOf(t, w.desk, ask), planOf(t, d, ask)
+	want := 80_000.0 / (1 << 30) * ops.PricePerGBOut
+	if got := outside.Estimate.USD - inside.Estimate.USD; math.Abs(got-want) > 1e-12 {
+		t.Errorf("planned $%g for the transfer, want $%g", got, want)
+	}
+	told := func(p ops.ReplayPlan) bool {
+		return slices.ContainsFunc(p.Facts, func(f ops.Fact) bool { return f.Name == "transfer" })
+	}
+	if told(inside) || !told(outside) {
+		t.Errorf("%+v %+v", inside.Facts, outside.Facts)
+	}
+	if r := started(t, d, outside).Wait(); math.Abs(r.USD-outside.Estimate.USD) > 1e-12 {
+		t.Errorf("cost $%g, planned $%g", r.USD, outside.Estimate.USD)
+	}
+	half := ops.ReplayPlan{Outside: true, From: ops.ReplayEnd{Kind: ops.KindStream}, Estimate: ops.ReplayEstimate{Bytes: ops.Know(2<<30, time.Time{})}}
+	if v, _ := forecast(half, ops.ReplayCounts{Bytes: 1 << 30}, time.Time{}).Value(); math.Abs(v-2*ops.PricePerGBOut) > 1e-12 {
+		t.Errorf("forecast $%g", v)
+	}
+	if usd := transfer(ops.ReplayPlan{Outside: true, From: ops.ReplayEnd{Kind: ops.KindFile}}, 1<<30); usd != 0 {
+		t.Errorf("a file costs $%g", usd)
+	}
+}
+
+// Firehose bills each record rounded up to 5 KiB.
+func TestTheCostOfADelivery(t *testing.T) {
+	plan := ops.ReplayPlan{To: ops.ReplayEnd{Kind: ops.KindDelivery}}
+	for size, units := range map[int64]float64{100: 1, 5 << 10: 1, 5<<10 + 1: 2} {
+		want := 1000 * units * 5 / (1 << 20) * ops.PricePerGBDelivered
+		if got := costOf(plan, ops.ReplayCounts{Sent: 1000, Out: 1000 * size}); math.Abs(got-want) > 1e-12 {
+			t.Errorf("%d bytes: $%g, want $%g", size, got, want)
+		}
 	}
 }

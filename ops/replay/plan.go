@@ -101,7 +101,7 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	now := d.o.Now().UTC()
 	plan := ops.ReplayPlan{
 		Schema: ops.ReplaySchema, ID: id, Account: d.o.Identity.Account, Alias: d.o.Identity.Alias, Region: d.o.Identity.Region,
-		By: journal.Actor(), Reason: ask.Reason, Created: now, Expires: now.Add(planLife),
+		By: journal.Actor(), Reason: ask.Reason, Created: now, Expires: now.Add(planLife), Outside: d.o.Outside,
 		Select: ask.Select, Map: ask.Map, Again: ask.Again, Seen: map[string]string{},
 		Estimate: ops.ReplayEstimate{Bytes: ops.Missing(ops.NoData), Records: ops.Missing(ops.NoData), Matched: ops.Missing(ops.NoData), Seconds: ops.Missing(ops.NoData)},
 	}
@@ -456,10 +456,18 @@ func (t *tasting) estimate() {
 		e.Matched = ops.Know(float64(t.taken)*total/float64(t.bytes), at)
 	}
 	if n, ok := e.Matched.Value(); ok && t.taken > 0 {
-		e.USD = costOf(*plan, ops.ReplayCounts{Bytes: int64(e.Bytes.Or(0)), Sent: int64(n), Out: int64(float64(t.out) / float64(t.taken) * n)})
+		e.USD = costOf(*plan, ops.ReplayCounts{Sent: int64(n), Out: int64(float64(t.out) / float64(t.taken) * n)})
 		if plan.Pace.Rate > 0 {
 			e.Seconds = ops.Know(n/plan.Pace.Rate, at)
 		}
+	}
+	if bytes, known := e.Bytes.Value(); plan.Outside && plan.From.Kind != ops.KindFile {
+		usd, words := transfer(*plan, int64(bytes)), "?"
+		if known { // also where nothing is meant: reading is enough
+			e.USD += usd
+			words = usdText(usd)
+		}
+		plan.Facts = append(plan.Facts, ops.Fact{Name: "transfer", Value: fmt.Sprintf("what is read leaves AWS for this computer: %s ($%.2f a GB; the 100 GB of a month that are free are not deducted). Run in %s it is free", words, ops.PricePerGBOut, plan.Region)})
 	}
 	pacing(plan, t.first, t.last, t.whole == len(plan.Parts), t.timeless)
 	say := func(format string, a ...any) { plan.Warnings = append(plan.Warnings, fmt.Sprintf(format, a...)) }
@@ -528,9 +536,24 @@ func (d *Desk) judge(plan *ops.ReplayPlan, ask ops.ReplayAsk) {
 	}
 }
 
-// costOf is the list price of what was read and sent, in USD, without transfer.
+// transfer is the list price of what leaves AWS while so many bytes are read, in USD.
+func transfer(plan ops.ReplayPlan, bytes int64) float64 {
+	if !plan.Outside || plan.From.Kind == ops.KindFile {
+		return 0
+	}
+	return float64(bytes) / (1 << 30) * ops.PricePerGBOut
+}
+
+func usdText(usd float64) string {
+	if usd < 0.01 {
+		return "under $0.01"
+	}
+	return fmt.Sprintf("$%.2f", usd)
+}
+
+// costOf is the list price of what was read and sent, in USD.
 func costOf(plan ops.ReplayPlan, c ops.ReplayCounts) float64 {
-	usd := 0.0
+	usd := transfer(plan, c.Bytes)
 	switch plan.From.Kind {
 	case ops.KindArchive, ops.KindDelivery, ops.KindAthena:
 		usd += float64(len(plan.Parts)) * ops.PricePerBucketGet
@@ -548,6 +571,9 @@ func costOf(plan ops.ReplayPlan, c ops.ReplayCounts) float64 {
 		usd += float64(c.Sent) * float64(ops.QueueRequests(each)) * ops.PricePerBusEvent
 	case ops.KindFunction:
 		usd += float64(c.Sent) * ops.PricePerInvocation
+	case ops.KindDelivery:
+		units := (each + ops.DeliveryUnit - 1) / ops.DeliveryUnit
+		usd += float64(c.Sent) * float64(units*ops.DeliveryUnit) / (1 << 30) * ops.PricePerGBDelivered
 	case ops.KindStream: // 25 KiB units of provisioned PUT payload
 		usd += float64(c.Sent) * float64((each+putUnit-1)/putUnit) * pricePutUnit
 	}

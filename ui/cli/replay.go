@@ -82,7 +82,8 @@ func (a *account) replayDesk(ctx context.Context) (*replay.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return replay.New(replay.Options{Config: a.cloud.Config(), Identity: id, Journal: j, Now: a.clock, Explain: a.cloud.Explain}), nil
+	return replay.New(replay.Options{Config: a.cloud.Config(), Identity: id, Journal: j, Now: a.clock, Explain: a.cloud.Explain,
+		Outside: a.cloud.Place().Endpoint == "" && !cloud.Inside()}), nil
 }
 
 // guarded reports whether the configuration protects this account.
