@@ -119,6 +119,8 @@ type ReplayPace struct {
 	// they may. MaxGap is the longest wait between two of them, in seconds; 0: as it was.
 	Speed  float64 `json:"speed,omitempty"`
 	MaxGap float64 `json:"max_gap_s,omitempty"`
+	// Last is the arrival that a paced replay ends with, at most; zero: not known.
+	Last time.Time `json:"last_arrival,omitzero"`
 	// Headroom is the share of what producers leave free at the target stream that is used,
 	// 0 to 1; 0: nobody looks.
 	Headroom   float64 `json:"headroom,omitempty"`

@@ -160,6 +160,18 @@ func (p *pacer) due(at time.Time) time.Time {
 	return p.origin.Add(time.Duration(float64(at.Sub(p.from)) / p.speed))
 }
 
+// left is how long it is until what arrived last is due. It reports false while that is
+// not known, and when it should be over: then the target decides.
+func (p *pacer) left(last time.Time) (time.Duration, bool) {
+	if p == nil || last.IsZero() {
+		return 0, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.due(last).Sub(p.clock.now())
+	return d, p.begun && d > 0
+}
+
 // settle begins, or cuts a gap short, where it is sure what comes next. It reports
 // whether something is due earlier than before. Call it under the lock.
 func (p *pacer) settle() bool {
@@ -216,6 +228,7 @@ func pacing(plan *ops.ReplayPlan, first, last time.Time, all, unknown bool) {
 	if first.IsZero() || last.Before(first) {
 		return
 	}
+	plan.Pace.Last = last
 	takes := last.Sub(first).Seconds() / p.Speed
 	n, counted := e.Matched.Value()
 	if p.MaxGap > 0 && counted {

@@ -187,6 +187,35 @@ func TestRecordsAreSpacedAsTheyArrived(t *testing.T) {
 	}
 }
 
+// The time left of a paced replay is that of its arrivals, whatever was read.
+func TestTimeLeftOfAPace(t *testing.T) {
+	now := time.Unix(5000, 0)
+	last := time.Unix(200, 0)
+	p := newPacer(ops.ReplayPace{Speed: 10, Readers: 1}, clock{now: func() time.Time { return now }}, func() {})
+	if d, known := p.left(last); known {
+		t.Errorf("%s before it has begun", d)
+	}
+	p.until(&lane{}, time.Unix(100, 0))
+	if d, known := p.left(last); !known || d != 10*time.Second {
+		t.Errorf("%s, known %v", d, known)
+	}
+	now = now.Add(4 * time.Second)
+	if d, known := p.left(last); !known || d != 6*time.Second {
+		t.Errorf("%s, known %v", d, known)
+	}
+	now = now.Add(time.Minute)
+	if d, known := p.left(last); known {
+		t.Errorf("%s when it should be over", d)
+	}
+	if _, known := (*pacer)(nil).left(last); known {
+		t.Error("without a pace")
+	}
+	src := timed{{{100, 101}, {171}}}
+	if _, plan := paced(t, src, ops.ReplayAsk{Speed: 1}, 0); !plan.Pace.Last.Equal(time.Unix(171, 0)) {
+		t.Errorf("the last arrival is %s", plan.Pace.Last)
+	}
+}
+
 // After a pause the spacing goes on with what is left, not with what the pause has made late.
 func TestAPaceGoesOnAfterAPause(t *testing.T) {
 	to, _ := paced(t, timed{{{100}, {110}, {120}, {125}}}, ops.ReplayAsk{Speed: 1}, 2)

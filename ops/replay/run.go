@@ -735,6 +735,10 @@ func (o *Operation) Progress() ops.ReplayProgress {
 		}
 	}
 	o.mu.Unlock()
+	if d, paced := o.pacer.left(o.plan.Pace.Last); paced && !p.State.Over() { // the arrivals decide, not what is read
+		p.ETA = ops.Know(d.Seconds(), o.desk.o.Now())
+		p.Soonest, p.Latest = p.ETA, p.ETA
+	}
 	p.USD = costOf(o.plan, p.Counts)
 	for _, l := range o.lanes {
 		p.Lanes = append(p.Lanes, l.look())
