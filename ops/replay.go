@@ -452,9 +452,10 @@ type ReplayProgress struct {
 	ID     string       `json:"id"`
 	State  RunState     `json:"state"`
 	Counts ReplayCounts `json:"counts"`
-	Parts  int          `json:"parts"`      // in all
-	Over   int          `json:"parts_done"` // read and sent whole
-	Rate   Reading      `json:"rate"`       // records sent a second, lately
+	Parts  int          `json:"parts"`                // in all
+	Over   int          `json:"parts_done"`           // read and sent whole
+	Rate   Reading      `json:"rate"`                 // records sent a second, lately
+	Limit  float64      `json:"rate_limit,omitempty"` // that a person has set while it ran, in records a second; 0: as planned
 	ETA    Reading      `json:"eta_s"`
 	USD    float64      `json:"usd"`
 	// The same as a range, by how much the speed of the last minutes varied; and what all of it will have cost.

@@ -1,6 +1,13 @@
 package ui
 
-import tea "charm.land/bubbletea/v2"
+import (
+	"fmt"
+	"math"
+
+	tea "charm.land/bubbletea/v2"
+
+	"kxops/ops"
+)
 
 // replayActions are what can be done with old events. What sends something asks first.
 func replayActions() []Action {
@@ -42,12 +49,69 @@ func replayActions() []Action {
 			Run:     func(a *App, _ string) tea.Cmd { a.top().(*replayForm).turnWindow(1, 0); return nil },
 		},
 		{
+			ID: "slower", Keys: []string{"("}, Title: "slower",
+			Help:    "Halves the speed of the replay that runs.",
+			Enabled: canTurnRate,
+			Run:     func(a *App, _ string) tea.Cmd { return a.turnRate(0.5) },
+		},
+		{
+			ID: "faster", Keys: []string{")"}, Title: "faster",
+			Help:    "Doubles the speed that the replay was slowed down to, up to what its plan allows.",
+			Enabled: canTurnRate,
+			Run:     func(a *App, _ string) tea.Cmd { return a.turnRate(2) },
+		},
+		{
 			ID: "verify", Keys: []string{"V"}, Title: "verify",
 			Help:    "Proves what a replay has sent: its receipts, and the target where it can be read back.",
 			Enabled: canVerify,
 			Run:     func(a *App, _ string) tea.Cmd { return a.verifyReplay(a.top().(*replaying).r.plan.ID) },
 		},
 	}
+}
+
+func canTurnRate(a *App) (bool, string) {
+	switch s, on := a.top().(*replaying); {
+	case !on || s.r == nil:
+		return false, "only on a replay"
+	case s.r.over():
+		return false, "it does not run"
+	}
+	return true, ""
+}
+
+// turnRate sets the speed of the replay that runs: from what it is held to, else from what
+// it goes at.
+func (a *App) turnRate(times float64) tea.Cmd {
+	r := a.top().(*replaying).r
+	p, most := r.op.Progress(), r.plan.Pace.Rate
+	from := p.Limit
+	if from == 0 {
+		from = most
+	}
+	if from == 0 || p.Limit == 0 && times < 1 {
+		from = p.Rate.Or(from)
+	}
+	to := math.Max(math.Round(from*times), 1)
+	switch {
+	case p.Limit == 0 && times > 1:
+		a.say("it goes as fast as its plan allows")
+		return nil
+	case from == 0:
+		a.say("how fast it goes is not known yet")
+		return nil
+	case times > 1 && (most > 0 && to >= most || most == 0 && p.Rate.Or(0) < 0.8*from): // the limit is not what holds it
+		to = 0
+	}
+	if err := r.op.SetRate(to); err != nil {
+		a.warn(problemText(ops.AsProblem(err)))
+		return nil
+	}
+	if to == 0 {
+		a.say("as fast as its plan allows")
+		return nil
+	}
+	a.say(fmt.Sprintf("held to %s records a second, also after a pause", count(to)))
+	return nil
 }
 
 func canVerify(a *App) (bool, string) {

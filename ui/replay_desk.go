@@ -42,6 +42,9 @@ type Replaying interface {
 	Progress() ops.ReplayProgress
 	Pause()
 	Cancel()
+	// SetRate holds it to so many records a second; 0 is as planned. It refuses more than
+	// the plan allows.
+	SetRate(r float64) error
 	Done() <-chan struct{}
 	Wait() ops.ReplayResult
 }

@@ -30,7 +30,7 @@ func (s *replaying) Load(*picture)      {}
 func (s *replaying) Selected() ops.ARN  { return "" }
 func (s *replaying) Visible() []ops.ARN { return nil }
 func (s *replaying) Hints() []string {
-	return []string{"hold", "cancel", "verify", "replays", "replay", "back", "help"}
+	return []string{"hold", "slower", "faster", "cancel", "verify", "replays", "replay", "back", "help"}
 }
 
 // Want keeps the App at hand: what was proven is the App's.
@@ -73,6 +73,9 @@ func (s *replaying) writeProgress(w *writer) {
 	speed := "?"
 	if v, ok := p.Rate.Value(); ok {
 		speed = fmt.Sprintf("%.0f records a second", v)
+	}
+	if p.Limit > 0 {
+		speed += ", held to " + count(p.Limit) + " by hand"
 	}
 	w.field("speed", speed, text.Style{})
 	w.field("time left", timeLeft(p), text.Style{})

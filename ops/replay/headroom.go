@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	"golang.org/x/time/rate"
 
 	"kxops/ops"
 )
@@ -39,6 +38,7 @@ type headroom struct {
 	own     map[int64]*minutely // by minute: what the replay itself has put
 	factor  float64             // halved while producers are throttled
 	looked  time.Time           // by the wall
+	allowed float64             // records a second, as of then
 	judged  int64               // the minute that the factor was judged by
 }
 
@@ -48,7 +48,15 @@ func newHeadroom(plan ops.ReplayPlan) *headroom {
 	if plan.Pace.Headroom <= 0 || shards < 1 {
 		return nil
 	}
-	return &headroom{share: plan.Pace.Headroom, records: shards * shardMost, bytes: shards * shardBytes, own: map[int64]*minutely{}, factor: 1}
+	return &headroom{share: plan.Pace.Headroom, records: shards * shardMost, bytes: shards * shardBytes, own: map[int64]*minutely{}, factor: 1, allowed: 1} // askHeadroom sets it before the first record
+}
+
+// now is what it allows, in records a second; 0: it limits nothing.
+func (h *headroom) now() float64 {
+	if h == nil {
+		return 0
+	}
+	return h.allowed
 }
 
 func (h *headroom) minute(at time.Time) *minutely {
@@ -201,10 +209,6 @@ func (o *Operation) askHeadroom(ctx context.Context, must bool) {
 	if o.live.Sent > 0 {
 		each = float64(o.live.Out) / float64(o.live.Sent)
 	}
-	allowed := h.allows(live, known, each)
-	if r := o.plan.Pace.Rate; r > 0 {
-		allowed = min(allowed, r)
-	}
-	o.limiter.SetBurst(burstOf(allowed, o.limits))
-	o.limiter.SetLimit(rate.Limit(allowed))
+	h.allowed = h.allows(live, known, each)
+	o.setLimit()
 }

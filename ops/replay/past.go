@@ -223,7 +223,10 @@ func (o *Operation) obey() {
 		o.fail(fmt.Errorf("read what another process wants: %w", err))
 		return
 	}
-	switch strings.TrimSpace(string(word)) {
+	verb, value, _ := strings.Cut(strings.TrimSpace(string(word)), " ")
+	switch verb {
+	case controlRate:
+		o.obeyRate(value)
 	case controlPause:
 		o.Pause()
 	case controlCancel:

@@ -19,6 +19,7 @@ const (
 	lineAt     = "replay at"            // a checkpoint
 	lineAgain  = "replay again"         // resumed
 	linePassed = "replay canary passed" // it was watched to its end, and the rest may go
+	lineRate   = "replay rate"          // a person has set it
 	lineEnd    = "replay end"           // nothing follows but a resume
 )
 
@@ -37,6 +38,8 @@ type line struct {
 	Sum    string              `json:"sum,omitempty"`
 	End    *ops.ReplayProgress `json:"progress,omitempty"`
 	Why    string              `json:"why,omitempty"`
+
+	Rate *float64 `json:"rate,omitempty"` // records a second; 0: as planned
 
 	Repeats int64 `json:"repeats,omitempty"` // answers that were lost until here
 }
@@ -61,8 +64,9 @@ type state struct {
 	last   time.Time           // of the last line
 	runs   int
 
-	passed  bool // the canary was
-	halted  bool // by a guard, and it goes on now
+	passed  bool    // the canary was
+	rate    float64 // that a person has set; 0: as planned
+	halted  bool    // by a guard, and it goes on now
 	repeats int64
 	crashes int // runs that ended without a word
 }
@@ -119,6 +123,10 @@ func readState(lines [][]byte) (*state, error) {
 			s.runs++
 		case linePassed:
 			s.passed = true
+		case lineRate:
+			if l.Rate != nil {
+				s.rate = *l.Rate
+			}
 		case lineEnd:
 			s.end = l.End
 		}

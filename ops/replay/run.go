@@ -47,7 +47,9 @@ type Operation struct {
 	lanes    []*lane
 	turns    atomic.Uint64
 	memory   *semaphore.Weighted
-	limiter  *rate.Limiter // of the whole; nil: none
+	limiter  *rate.Limiter // of the whole
+	asked    float64       // records a second that a person allows; 0: as planned
+	turned   chan struct{} // closed when the limiter is set
 	gate     *canary       // nil: none
 	pacer    *pacer        // nil: as fast as it goes
 	headroom *headroom     // nil: nobody looks; under mu
@@ -315,12 +317,9 @@ func (d *Desk) assemble(s *state) (*Operation, error) {
 	}
 	o.limits = o.target.limits()
 	o.brakes = newBrakes(o.target, d.clock)
-	if r := plan.Pace.Rate; r > 0 {
-		o.limiter = rate.NewLimiter(rate.Limit(r), burstOf(r, o.limits))
-	}
-	if o.headroom = newHeadroom(plan); o.headroom != nil && o.limiter == nil { // askHeadroom sets it before the first record
-		o.limiter = rate.NewLimiter(1, 1)
-	}
+	o.headroom, o.asked, o.limiter = newHeadroom(plan), s.rate, rate.NewLimiter(rate.Inf, 1)
+	o.turned = make(chan struct{})
+	o.setLimit()
 	o.pacer = newPacer(plan.Pace, d.clock, o.wake)
 	o.gate = newCanary(o, s.counts.Sent+int64(len(o.known)), s.passed)
 	for range max(1, plan.Pace.Lanes) {
@@ -534,7 +533,7 @@ func (o *Operation) park(it *item, code, why string) error {
 // as many as the target takes.
 func (o *Operation) most() int {
 	most := 0
-	if o.limiter != nil {
+	if o.limiter.Limit() != rate.Inf {
 		most = o.limiter.Burst()
 	}
 	if n := o.gate.most(); n > 0 && (most == 0 || n < most) {
@@ -548,7 +547,7 @@ func (o *Operation) permit(ctx context.Context, n int) bool {
 	if !o.gate.pass(n) {
 		return false
 	}
-	return o.limiter == nil || waitN(ctx, o.stop, o.limiter, n)
+	return o.inTime(ctx, n)
 }
 
 func (o *Operation) stopping() bool {
@@ -711,7 +710,7 @@ func (o *Operation) Progress() ops.ReplayProgress {
 	o.mu.Lock()
 	p := ops.ReplayProgress{
 		ID: o.plan.ID, State: o.state, Counts: o.live, Parts: len(o.plan.Parts), Rate: ops.Missing(ops.NoData), ETA: ops.Missing(ops.NoData),
-		At: o.at, Started: o.started, Note: o.note,
+		At: o.at, Started: o.started, Note: o.note, Limit: o.asked,
 	}
 	p.Counts.Repeated = o.repeats
 	if total, known := o.plan.Estimate.Bytes.Value(); known && !o.state.Over() {

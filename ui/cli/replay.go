@@ -25,6 +25,7 @@ var replayCommands = []func(*session) *cobra.Command{
 	newReplayShow,
 	newReplayPause,
 	newReplayResume,
+	newReplayRate,
 	newReplayCancel,
 	newReplayVerify,
 }

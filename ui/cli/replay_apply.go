@@ -155,6 +155,9 @@ func replayProgress(p ops.ReplayProgress) string {
 	if rate, ok := p.Rate.Value(); ok {
 		parts = append(parts, fmt.Sprintf("%.0f/s", rate))
 	}
+	if p.Limit > 0 {
+		parts = append(parts, fmt.Sprintf("held to %g/s", p.Limit))
+	}
 	if _, ok := p.Soonest.Value(); ok {
 		parts = append(parts, ops.Spans(p.Soonest, p.Latest)+" left")
 	} else if eta, ok := p.ETA.Value(); ok && eta > 0 {

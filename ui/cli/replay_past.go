@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +56,36 @@ func newReplayPause(s *session) *cobra.Command {
 		Example: "  kxops replay pause 20261117-080000-4a1b2c",
 		Args:    takes(1, 1),
 		RunE:    func(c *cobra.Command, args []string) error { return s.replayTell(c.Context(), args[0], false) },
+	}
+}
+
+func newReplayRate(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "rate ID RECORDS", Short: "Slow down a replay that another kxops of this machine runs, or set it free again",
+		Long: `The replay is held to so many records a second from now on, also after a pause; 0 is as
+its plan says. It never goes faster than its plan: that was agreed to.`,
+		Example: `  kxops replay rate 20261117-080000-4a1b2c 50
+  kxops replay rate 20261117-080000-4a1b2c 0`,
+		Args: takes(2, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			rate, err := strconv.ParseFloat(args[1], 64)
+			if err != nil {
+				return wrongUsage(fmt.Sprintf("%q is no number of records a second", args[1]))
+			}
+			t, err := s.atTapes(c.Context())
+			if err != nil {
+				return err
+			}
+			if err := t.desk.TellRate(args[0], rate); err != nil {
+				return err
+			}
+			word := fmt.Sprintf("hold itself to %g records a second", rate)
+			if rate == 0 {
+				word = "go as its plan says"
+			}
+			t.say(fmt.Sprintf("replay %s was told to %s", args[0], word))
+			return nil
+		},
 	}
 }
 
