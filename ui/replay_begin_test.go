@@ -47,6 +47,24 @@ func TestAPlanBecomesItsForm(t *testing.T) {
 	}
 }
 
+// After a rehearsal one key opens the same again, at the target: only that is missing.
+func TestAfterARehearsal(t *testing.T) {
+	c := replayConsole(t, &replaysOfValues{}, 80, 24)
+	plan := ops.ReplayPlan{From: ops.ReplayEnd{Kind: ops.KindArchive, Bucket: "b", Prefix: "p/"}, To: ops.ReplayEnd{Kind: ops.KindNull}, Select: ops.ReplaySelect{Filter: ".a"}, Pace: ops.ReplayPace{Order: "key"}}
+	c.app.replays.now = &replayRun{plan: plan, result: &ops.ReplayResult{ReplayProgress: ops.ReplayProgress{State: ops.Finished}}}
+	c.press("Q")
+	c.sees("E opens the form with the same selection")
+	c.press("E", "enter")
+	for range len("null:") {
+		c.press("backspace")
+	}
+	c.typed("queue:again")
+	c.press("enter")
+	if w := c.app.replays.wish; w.to != "queue:again" || w.filter != ".a" || w.from != "archive:b/p/" {
+		t.Errorf("%+v", w)
+	}
+}
+
 // One key on a letter that only points at its data opens the form on that data, whole.
 func TestALetterBeginsAReplay(t *testing.T) {
 	c := replayConsole(t, &replaysOfValues{}, 80, 24)

@@ -55,7 +55,11 @@ func openReplayForm(a *App, begin replayWish) screen {
 	if !w.ofTable() && !w.whole() { // of a table the condition chooses the time
 		w.since = cmp.Or(w.since, "1h")
 	}
-	return &replayForm{document: newDocument(), a: a}
+	form := &replayForm{document: newDocument(), a: a}
+	if begin.to == "null:" { // it was rehearsed: what changes now is the target
+		form.at = slices.IndexFunc(form.shown(), func(f replayField) bool { return f.name == "to" })
+	}
+	return form
 }
 
 // sourceText is how a resource is named as a source, "" where it is none.

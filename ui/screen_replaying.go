@@ -171,6 +171,9 @@ func (s *replaying) writeResult(w *writer) {
 		w.field("→", w.l.keyOf("hold")+" goes on; so does "+resumeReplayLine(x.ID), text.Style{})
 	case ops.Finished, ops.Incomplete:
 		w.field("→", w.l.keyOf("verify")+" proves what was sent", text.Style{})
+		if s.r.plan.To.Kind == ops.KindNull {
+			w.field("→", w.l.keyOf("replay")+" opens the form with the same selection: name the target, and it is sent", text.Style{})
+		}
 	}
 	for _, n := range x.Next {
 		w.field("→", n, w.l.dim)
