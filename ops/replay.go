@@ -14,6 +14,8 @@ const (
 	KindArchive Kind = "archive" // objects in a bucket
 	KindAthena  Kind = "athena"  // what a query of Athena selects
 	KindNull    Kind = "null"    // a rehearsal: nothing is sent
+	// KindEventArchive is an archive of EventBridge, which AWS itself replays.
+	KindEventArchive Kind = "events-archive"
 )
 
 // ReplayEnd is where a replay reads from, or where it sends to.
@@ -266,6 +268,7 @@ type ReplayAsk struct {
 	Errors   float64 // so much more of a function's calls may fail (0.05: 5 %), 0: the plan's choice
 	Lag      float64 // so much further may consumers fall behind, in seconds, 0: the plan's choice
 	Again    bool
+	Rules    []string // from an archive of events: names of the rules that get them; none: all
 	Reason   string
 	Links    []Link // what is known of what is behind the target, for its blast radius
 	Protect  bool   // the account is protected: its name has to be typed
@@ -306,9 +309,11 @@ type ReplayPlan struct {
 	By      string    `json:"by"`
 	Reason  string    `json:"reason,omitempty"`
 	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires"`
+	Expires time.Time `json:"expires"` // not begun after
 	// Outside: it was planned on a computer that is not in AWS, and what is read leaves it.
-	Outside bool `json:"outside_aws,omitempty"` // not begun after
+	Outside bool `json:"outside_aws,omitempty"`
+	// Managed is set where AWS carries it out.
+	Managed *ReplayManaged `json:"managed,omitempty"`
 
 	From   ReplayEnd     `json:"from"`
 	Query  *ReplayQuery  `json:"query,omitempty"` // from athena: what chose the parts
@@ -337,6 +342,29 @@ type ReplayPlan struct {
 	Confirm  string         `json:"confirm,omitempty"`
 
 	Hash string `json:"sha256"` // of everything above
+}
+
+// ReplayManaged is how AWS knows a replay that it carries out.
+type ReplayManaged struct {
+	Name  string `json:"name"`
+	Rules []ARN  `json:"rules,omitempty"` // of the bus, that get the events; none: all
+}
+
+// ManagedState is what AWS says of a replay that it carries out. How many events it has
+// sent AWS does not say.
+type ManagedState struct {
+	ID    string    `json:"id"`
+	Name  string    `json:"name"`
+	State RunState  `json:"state"`
+	Says  string    `json:"aws_state,omitempty"` // in AWS' own word
+	Why   string    `json:"why,omitempty"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	Last  time.Time `json:"last_replayed,omitzero"` // time of the event that was replayed last
+	Began time.Time `json:"began,omitzero"`
+	Ended time.Time `json:"ended,omitzero"`
+	Share Reading   `json:"share"` // of the window, 0 to 1
+	ETA   Reading   `json:"eta_s"`
 }
 
 // ReplayCold is objects of one storage class that has to be restored.

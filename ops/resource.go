@@ -94,6 +94,9 @@ func (a ARN) Kind() Kind {
 		if strings.HasPrefix(a.part(5), "event-bus/") {
 			return KindBus
 		}
+		if strings.HasPrefix(a.part(5), "archive/") {
+			return KindEventArchive
+		}
 	}
 	return ""
 }

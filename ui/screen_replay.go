@@ -342,6 +342,9 @@ func (s *replayForm) planned() (ops.ReplayPlan, bool, string) {
 	case len(x.value.plan.Blockers) > 0:
 		return ops.ReplayPlan{}, false, "this plan is blocked: " + x.value.plan.Blockers[0]
 	}
+	if x.value.plan.Managed != nil { // it is watched for longer than a console is open
+		return ops.ReplayPlan{}, false, "EventBridge carries this out: the command below, with --plan-out, and kxops replay apply start it"
+	}
 	return x.value.plan, true, ""
 }
 

@@ -168,6 +168,12 @@ func (s replayRows) words(i, col int) string {
 		return x.Plan.From.Name()
 	case "to":
 		return x.Plan.To.Name()
+	case "sent", "parked":
+		if x.Plan.Managed != nil { // AWS does not say
+			return "?"
+		}
+	}
+	switch replayColumns[col].ID {
 	case "sent":
 		return count(float64(x.Progress.Counts.Sent))
 	case "parked":

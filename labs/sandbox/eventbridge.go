@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 )
 
 // EventBridge: buses, rules with event patterns, and their targets: queues, topics,
-// functions and delivery streams. Schedules, archives, input transformers and
-// dead-letter queues of targets are refused.
+// functions and delivery streams; archives are in eventbridge_archive.go. Schedules, input
+// transformers and dead-letter queues of targets are refused.
 
 const (
 	maxPutEvents     = 10        // entries of one request
@@ -30,8 +31,10 @@ const (
 )
 
 type eventBridgeService struct {
-	r     *Region
-	buses map[string]*eventBus
+	r        *Region
+	buses    map[string]*eventBus
+	archives map[string]*eventArchive
+	replays  map[string]*eventReplay // all that ever ran: a name is not used again
 }
 
 type eventBus struct {
@@ -44,13 +47,15 @@ type eventBus struct {
 type eventRule struct {
 	arn     ops.ARN
 	pattern filterPolicy
+	text    string // of the pattern
 	off     bool
 	targets map[string]ops.ARN
 }
 
 func newEventBridge(r *Region) {
-	s := &eventBridgeService{r: r, buses: map[string]*eventBus{}}
+	s := &eventBridgeService{r: r, buses: map[string]*eventBus{}, archives: map[string]*eventArchive{}, replays: map[string]*eventReplay{}}
 	s.add("default")
+	s.handleArchives()
 	handle(r, "events", "CreateEventBus", s.createEventBus)
 	handle(r, "events", "DescribeEventBus", s.describeEventBus)
 	handle(r, "events", "DeleteEventBus", s.deleteEventBus)
@@ -146,17 +151,21 @@ func (s *eventBridgeService) putRule(_ context.Context, in *eventbridge.PutRuleI
 	if err != nil {
 		return nil, &types.InvalidEventPatternException{Message: aws.String("Event pattern is not valid. Reason: " + err.Error())}
 	}
-	path := *in.Name
-	if b.name != "default" {
-		path = b.name + "/" + path
-	}
-	rule := &eventRule{arn: s.r.arn("events", "rule/"+path), targets: map[string]ops.ARN{}}
+	rule := &eventRule{arn: s.ruleARN(b, *in.Name), targets: map[string]ops.ARN{}}
 	if old := b.rules[*in.Name]; old != nil {
 		rule = old
 	}
-	rule.pattern, rule.off = pattern, in.State == types.RuleStateDisabled
+	rule.pattern, rule.text, rule.off = pattern, *in.EventPattern, in.State == types.RuleStateDisabled
 	b.rules[*in.Name] = rule
 	return &eventbridge.PutRuleOutput{RuleArn: aws.String(string(rule.arn))}, nil
+}
+
+// ruleARN names the bus, except for the default one.
+func (s *eventBridgeService) ruleARN(b *eventBus, name string) ops.ARN {
+	if b.name != "default" {
+		name = b.name + "/" + name
+	}
+	return s.r.arn("events", "rule/"+name)
 }
 
 // readEventPattern reads what filter policies of SNS have too: values, prefix, suffix,
@@ -305,16 +314,23 @@ func (s *eventBridgeService) put(e types.PutEventsRequestEntry) (id, code string
 	if err := d.Decode(&values); err != nil {
 		return "", "MalformedDetail", err
 	}
+	s.archive(b, at, body, values)
+	s.route(b, body, values, nil)
+	return id, "", nil
+}
+
+// route hands an event to the targets of the rules that match it; only is those of them
+// that may, by their ARNs, nil: all.
+func (s *eventBridgeService) route(b *eventBus, body []byte, values map[string]any, only []string) {
 	for _, name := range sortedNames(b.rules) {
 		rule := b.rules[name]
-		if rule.off || !rule.pattern.matches(values) {
+		if rule.off || !rule.pattern.matches(values) || len(only) > 0 && !slices.Contains(only, string(rule.arn)) {
 			continue
 		}
 		for _, target := range sortedNames(rule.targets) {
 			s.attempt(rule.targets[target], delivery{Body: body, From: rule.arn}, 1)
 		}
 	}
-	return id, "", nil
 }
 
 // attempt hands an event to a target; what is refused is tried again, and dropped in the

@@ -21,6 +21,9 @@ const (
 	anyQueue    = "arn:aws:sqs:*:ACCOUNT:*"
 	anyTopic    = "arn:aws:sns:*:ACCOUNT:*"
 	anyBus      = "arn:aws:events:*:ACCOUNT:event-bus/*"
+	anyRule     = "arn:aws:events:*:ACCOUNT:rule/*"
+	anyEvents   = "arn:aws:events:*:ACCOUNT:archive/*"
+	anyReplay   = "arn:aws:events:*:ACCOUNT:replay/*"
 	anyFunction = "arn:aws:lambda:*:ACCOUNT:function:*"
 	anyAPI      = "arn:aws:apigateway:*::/apis*" // no account in it
 	anyBucket   = "arn:aws:s3:::*"
@@ -66,6 +69,12 @@ var Operations = []Operation{
 	{Look, "SNS", "ListSubscriptionsByTopic", "sns:ListSubscriptionsByTopic", anyTopic},
 
 	{Look, "EventBridge", "DescribeEventBus", "events:DescribeEventBus", anyBus},
+	{Look, "EventBridge", "ListRules", "events:ListRules", anyRule},
+	{Look, "EventBridge", "ListTargetsByRule", "events:ListTargetsByRule", anyRule},
+	{Look, "EventBridge", "DescribeArchive", "events:DescribeArchive", anyEvents},
+	{Look, "EventBridge", "ListArchives", "events:ListArchives", anyEvents},
+	{Look, "EventBridge", "DescribeReplay", "events:DescribeReplay", anyReplay},
+	{Look, "EventBridge", "ListReplays", "events:ListReplays", anyReplay},
 
 	{Look, "Lambda", "ListFunctions", "lambda:ListFunctions", anything},
 	{Look, "Lambda", "ListEventSourceMappings", "lambda:ListEventSourceMappings", anything},
@@ -124,6 +133,8 @@ var Operations = []Operation{
 	{Change, "SQS", "StartMessageMoveTask", "sqs:StartMessageMoveTask", anyQueue},
 	{Change, "SQS", "CancelMessageMoveTask", "sqs:CancelMessageMoveTask", anyQueue},
 	{Change, "SQS", "SetQueueAttributes", "sqs:SetQueueAttributes", anyQueue},
+	{Change, "EventBridge", "StartReplay", "events:StartReplay", anyEvents},
+	{Change, "EventBridge", "CancelReplay", "events:CancelReplay", anyReplay},
 	{Change, "EventBridge", "PutEvents", "events:PutEvents", anyBus},
 	{Change, "Lambda", "Invoke", "lambda:InvokeFunction", anyFunction},
 	{Change, "SNS", "PublishBatch", "sns:Publish", anyTopic},

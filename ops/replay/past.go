@@ -101,6 +101,13 @@ func (d *Desk) past(id string, s *state) (Past, error) {
 			p.Progress.Over++
 		}
 	}
+	if s.plan.Managed != nil {
+		p.Progress.State, p.Progress.Note = ops.Running, "EventBridge carries it out, as far as it was asked: kxops replay show "+id+" asks again"
+		if s.end != nil {
+			p.Progress = *s.end
+		}
+		return p, nil
+	}
 	to, err := d.targetOf(s.plan)
 	if err != nil {
 		return p, err
@@ -161,6 +168,9 @@ func (d *Desk) Tell(id string, cancel bool) error {
 	s, err := d.stateOf(id)
 	if err != nil {
 		return err
+	}
+	if s.plan.Managed != nil {
+		return refused("EventBridge carries out replay %s, and cannot pause: kxops replay cancel ends it", id)
 	}
 	held, err := d.held(s.plan)
 	if err != nil {

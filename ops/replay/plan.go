@@ -40,6 +40,13 @@ const (
 // asks the target who it is, and tries the selection on some records. samples are for
 // a person to look at; they are not in the plan.
 func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan, samples []ops.ReplaySample, err error) {
+	if isManaged(ask.From) {
+		plan, err = d.planManaged(ctx, ask)
+		return plan, nil, err
+	}
+	if len(ask.Rules) > 0 {
+		return plan, nil, refused("--rule is for --from events-archive:NAME: a bus hands what is put on it to all of its rules")
+	}
 	if ask, err = d.fromQuery(ctx, ask); err != nil {
 		return plan, nil, err
 	}
@@ -76,6 +83,9 @@ func (d *Desk) Plan(ctx context.Context, ask ops.ReplayAsk) (plan ops.ReplayPlan
 	d.preflightTarget(ctx, &plan)
 	d.settings(&plan, ask, dst.limits())
 	d.planHeadroom(ctx, &plan)
+	if plan.To.Kind == ops.KindBus {
+		ask.Links = append(slices.Clone(ask.Links), d.behindBus(ctx, &plan, nil)...)
+	}
 	if err := d.guardsOf(ctx, &plan, ask); err != nil {
 		return plan, nil, err
 	}

@@ -99,6 +99,9 @@ func (d *Desk) Start(ctx context.Context, plan ops.ReplayPlan) (*Operation, erro
 	if err := d.acceptable(plan); err != nil {
 		return nil, err
 	}
+	if plan.Managed != nil {
+		return nil, refused("EventBridge carries out this plan: save it with --plan-out, and kxops replay apply starts it")
+	}
 	release, err := d.take(plan)
 	if err != nil {
 		return nil, err
@@ -217,6 +220,9 @@ func (d *Desk) Resume(ctx context.Context, id string) (*Operation, error) {
 	}
 	if err := d.ours("replay "+id, s.plan); err != nil {
 		return nil, err
+	}
+	if s.plan.Managed != nil {
+		return nil, refused("EventBridge carries out replay %s: there is nothing to go on with here", id)
 	}
 	if err := d.mayWrite(s.plan.To.Kind); err != nil {
 		return nil, err

@@ -49,9 +49,7 @@ func (t *busTarget) find(ctx context.Context, plan *ops.ReplayPlan) error {
 	if m := plan.Map; m.EventSource != "" {
 		named = fmt.Sprintf("a record that is an EventBridge event keeps its source, detail-type, resources and time; any other becomes the detail of an event %q from %q", m.DetailType, m.EventSource)
 	}
-	plan.Facts = append(plan.Facts,
-		ops.Fact{Name: "target", Value: "event bus " + plan.To.ARN.Name() + ": events arrive in no order, and perhaps more than once; " + named},
-		ops.Fact{Name: "rules", Value: "kxops does not read the rules of a bus: who gets these events is unknown, and an event that no rule matches is dropped by AWS without a word"})
+	plan.Facts = append(plan.Facts, ops.Fact{Name: "target", Value: "event bus " + plan.To.ARN.Name() + ": events arrive in no order, and perhaps more than once; " + named})
 	return nil
 }
 

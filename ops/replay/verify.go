@@ -25,6 +25,9 @@ func (d *Desk) Verify(ctx context.Context, id string) (ops.ReplayProof, error) {
 	if err != nil {
 		return ops.ReplayProof{}, err
 	}
+	if s.plan.Managed != nil {
+		return d.verifyManaged(ctx, id)
+	}
 	past, err := d.past(id, s)
 	if err != nil {
 		return ops.ReplayProof{}, err

@@ -74,6 +74,9 @@ func (s *session) replayApply(ctx context.Context, path string) error {
 	if err := t.agreed(ctx, plan); err != nil {
 		return err
 	}
+	if plan.Managed != nil {
+		return t.managedApply(ctx, plan)
+	}
 	op, err := t.desk.Start(context.WithoutCancel(ctx), plan)
 	if err != nil {
 		return err

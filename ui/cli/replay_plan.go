@@ -45,6 +45,7 @@ type replayFlags struct {
 	lag          time.Duration
 	async        bool
 	again        bool
+	rules        []string
 	samples      int
 	out          string
 	athena       athenaFlags
@@ -76,6 +77,11 @@ not run it. --mode raw reads the objects that the rows lie in, byte for byte: th
 chooses objects, --filter the records in them. --mode rows has Athena write the rows anew
 (UNLOAD, into the place for results, where they stay): reconstructed, not byte exact.
 
+With events-archive: EventBridge itself replays its archive, to the bus that it was made
+of: the whole of --since to --until, to all rules or to those of --rule. It cannot filter,
+map, order, slow down or pause, and gives no receipts; "replay show", "resume" (watch
+again) and "cancel" work on it.
+
 A plan whose objects are archived (GLACIER, DEEP_ARCHIVE) is saved too, with exit code 4:
 "kxops replay restore" asks for them back, and the plan is applied when they are there.
 
@@ -94,7 +100,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.from, "from", "", "SOURCE: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, file:PATH")
+	fs.StringVar(&f.from, "from", "", "SOURCE: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, events-archive:NAME, file:PATH")
 	fs.StringVar(&f.to, "to", "", "TARGET: queue:NAME, stream:NAME, topic:NAME, bus:NAME, function:NAME, delivery:NAME, file:PATH, null:")
 	fs.Var(&f.since, "since", "arrived not before: a time with its zone, or so long ago")
 	fs.Var(&f.until, "until", "arrived before")
@@ -126,6 +132,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 	fs.Float64Var(&f.failing, "guard-errors", 0, "halt (exit 5) when so much more of a function's calls fail than before, in percent; default: chosen by the plan")
 	fs.DurationVar(&f.lag, "guard-lag", 0, "halt (exit 5) when consumers fall so much further behind, such as 30m; default: chosen by the plan")
 	fs.BoolVar(&f.again, "allow-rereplay", false, "also events that carry the mark of a replay")
+	fs.StringArrayVar(&f.rules, "rule", nil, "from an archive of events: only this rule of the bus gets them, any of several; default: all rules")
 	fs.IntVar(&f.samples, "samples", samplesShown, "so many records that are meant, and as many that are not, are shown; at most 20")
 	fs.StringVar(&f.out, "plan-out", "", "write the plan into this new file: `kxops replay apply` applies exactly that")
 	completeWith(c, "mark", f.mark.allowed)
@@ -135,7 +142,7 @@ Exit codes: 0 done · 1 error · 2 wrong usage · 4 something stands against the
 
 // What a replay reads from and sends to, as the flags name it.
 var (
-	replaySources = []string{"stream", "archive", "delivery", "athena", "file"}
+	replaySources = []string{"stream", "archive", "delivery", "athena", "events-archive", "file"}
 	replayTargets = []string{"queue", "stream", "topic", "bus", "function", "delivery", "file", "null"}
 )
 
@@ -147,7 +154,9 @@ func kindOf(end string) string {
 func (f *replayFlags) check(c *cobra.Command) error {
 	switch {
 	case f.from == "":
-		return wrongUsage("--from is missing: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE or file:PATH")
+		return wrongUsage("--from is missing: stream:NAME, archive:BUCKET/PREFIX, delivery:NAME, athena:DATABASE.TABLE, events-archive:NAME or file:PATH")
+	case kindOf(f.from) == string(ops.KindEventArchive):
+		return checkManaged(c)
 	case f.to == "":
 		return wrongUsage("--to is missing: queue:NAME, stream:NAME, file:PATH, or null: for a rehearsal")
 	case !strings.HasPrefix(f.from, "arn:") && !slices.Contains(replaySources, kindOf(f.from)):
@@ -213,7 +222,7 @@ func (s *session) replayPlan(ctx context.Context, f replayFlags) error {
 		From: f.from, To: f.to,
 		Select: ops.ReplaySelect{Since: since, Until: until, Keys: f.keys, Shard: f.shard, First: f.first, Last: f.last, Contains: f.contains, Filter: f.filter, Except: f.except},
 		Map:    ops.ReplayMap{Key: f.mapKey, Body: f.mapBody, KeepShard: f.keepShard, Mark: f.mark.value, MarkField: f.markField, EventSource: f.eventSource, DetailType: f.detailType},
-		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason,
+		Order:  f.order.value, Lanes: f.lanes, Rate: f.rate, Headroom: f.room(), Speed: f.speed(), MaxGap: f.gap.Seconds(), Canary: f.canary, Grow: f.grow, Errors: f.failing / 100, Lag: f.lag.Seconds(), Async: f.async, Again: f.again, Reason: s.reason, Rules: f.rules,
 		Question: f.athena.question(), Agree: t.toQuery(ctx),
 	}
 	for _, a := range f.attributes {

@@ -60,7 +60,11 @@ func (p *printer) replayPlan(x ops.ReplayPlan) {
 		account += " " + x.Alias
 	}
 	field("account", account+" · "+orUnknown(x.Region)+" · by "+orUnknown(x.By))
-	field("from", fmt.Sprintf("%s %s: %s", x.From.Kind, x.From.Name(), partsText(x)))
+	from := fmt.Sprintf("%s %s: %s", x.From.Kind, x.From.Name(), partsText(x))
+	if x.Managed != nil {
+		from = "the archive of events " + x.From.Name()
+	}
+	field("from", from)
 	field("to", strings.TrimSpace(fmt.Sprintf("%s %s", endWord(x.To.Kind), x.To.Name())))
 	sql, told := queryText(x.Query)
 	field("query", sql)
@@ -77,8 +81,12 @@ func (p *printer) replayPlan(x ops.ReplayPlan) {
 	field("key", x.Map.Key)
 	field("body", x.Map.Body)
 	field("attributes", attributesText(x.Map.Attributes))
-	field("expects", expectText(x.Estimate))
-	field("order", orderText(x.Pace))
+	if x.Managed == nil {
+		field("expects", expectText(x.Estimate))
+		field("order", orderText(x.Pace))
+	} else {
+		field("to rules", rulesText(x.Managed.Rules))
+	}
 	field("guards", guardText(x))
 	field("because", x.Reason)
 	for _, f := range x.Facts {
@@ -132,6 +140,17 @@ func windowText(s ops.ReplaySelect) string {
 		return "until " + s.Until.UTC().Format(form)
 	}
 	return s.Since.UTC().Format(form) + " to " + s.Until.UTC().Format(form) + ", " + ops.Span(s.Until.Sub(s.Since).Seconds())
+}
+
+func rulesText(rules []ops.ARN) string {
+	if len(rules) == 0 {
+		return "all of the bus"
+	}
+	var names []string
+	for _, r := range rules {
+		names = append(names, r.Name())
+	}
+	return strings.Join(names, ", ")
 }
 
 func attributesText(of []ops.ReplayAttribute) string {
@@ -300,7 +319,11 @@ func (t *tapes) printReplays(past []replay.Past) error {
 	var rows [][]string
 	for _, x := range past {
 		word, _ := stateText(x.Progress.State)
-		rows = append(rows, []string{x.Plan.ID, word, named(x.Plan.From.Name()), named(x.Plan.To.Name()), thousands(int(x.Progress.Counts.Sent)), thousands(int(x.Progress.Counts.Parked)), x.Last.UTC().Format("2006-01-02 15:04")})
+		sent, parked := thousands(int(x.Progress.Counts.Sent)), thousands(int(x.Progress.Counts.Parked))
+		if x.Plan.Managed != nil {
+			sent, parked = "?", "?"
+		}
+		rows = append(rows, []string{x.Plan.ID, word, named(x.Plan.From.Name()), named(x.Plan.To.Name()), sent, parked, x.Last.UTC().Format("2006-01-02 15:04")})
 	}
 	p.aligned([]string{"ID", "STATE", "FROM", "TO", "SENT", "PARKED", "LAST (UTC)"}, rows)
 	return t.printText(p.b.String())

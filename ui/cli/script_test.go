@@ -43,7 +43,7 @@ func (m tidy) Run() int {
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"aws": startAWS, "fault": setFaults, "webpage": startWebPage, "code": exitCode, "deadqueue": deadQueue, "depth": depthIs, "send": send,
 	"firstid": firstID, "waitheld": waitHeld, "total": totalIs, "waitrecord": waitRecord, "waitdepth": waitDepth, "groupkey": groupKey, "operation": lastOperation, "edit": editFile, "retention": setRetention, "failing": failing,
-	"now": setNow, "eventually": eventually, "line": lastLine, "attribute": attributeIs, "movetask": moveTask, "alarmcount": alarmCount, "putalarm": putAlarm,
+	"now": setNow, "events": startEvents, "planid": planID, "eventually": eventually, "line": lastLine, "attribute": attributeIs, "movetask": moveTask, "alarmcount": alarmCount, "putalarm": putAlarm,
 }
 
 // TestScripts runs testdata/script/*.txtar: one script per command or subject,
