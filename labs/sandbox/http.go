@@ -220,6 +220,10 @@ func (r *Region) serve(w http.ResponseWriter, req *http.Request, c *call) {
 		r.answerError(w, c, err)
 		return
 	}
+	if s, pushed := out.(*shardPush); pushed {
+		s.serve(w, req)
+		return
+	}
 	r.answer(w, c, out)
 }
 

@@ -14,9 +14,8 @@ import (
 
 const mostConsumers = 20
 
-// fanOut is a registered consumer: its own read capacity, its own metrics.
-// SubscribeToShard itself is not offered (it is a push over HTTP/2 that lasts
-// five minutes); scenarios attach a simulatedReader to show one at work.
+// fanOut is a registered consumer: its own read capacity, its own metrics. What it is
+// pushed is in kinesis_subscribe.go; scenarios attach a simulatedReader to show one at work.
 type fanOut struct {
 	stream  *stream
 	name    string
@@ -24,6 +23,7 @@ type fanOut struct {
 	created time.Time
 	status  types.ConsumerStatus
 	tags    map[string]string
+	pushed  map[string]*shardPush // by shard: the one that is valid
 }
 
 func (k *kinesisService) handleConsumers() {
@@ -31,6 +31,7 @@ func (k *kinesisService) handleConsumers() {
 	handle(k.r, "kinesis", "DeregisterStreamConsumer", k.deregisterConsumer)
 	handle(k.r, "kinesis", "DescribeStreamConsumer", k.describeConsumer)
 	handle(k.r, "kinesis", "ListStreamConsumers", k.listConsumers)
+	k.handleSubscribe()
 }
 
 // register adds a consumer that is ACTIVE at once.
@@ -38,7 +39,7 @@ func (s *stream) register(name string) *fanOut {
 	now := s.svc.r.now()
 	c := &fanOut{
 		stream: s, name: name, arn: fmt.Sprintf("%s/consumer/%s:%d", s.arn, name, now.Unix()),
-		created: now, status: types.ConsumerStatusActive, tags: map[string]string{},
+		created: now, status: types.ConsumerStatusActive, tags: map[string]string{}, pushed: map[string]*shardPush{},
 	}
 	s.consumers[name] = c
 	return c

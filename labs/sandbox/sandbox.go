@@ -239,6 +239,11 @@ func (t inProcess) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	if err := req.Context().Err(); err != nil {
 		return nil, err
 	}
+	var body io.ReadCloser = io.NopCloser(&w.body)
+	length := int64(w.body.Len())
+	if w.later != nil {
+		body, length = w.run(req.Context()), -1
+	}
 	return &http.Response{
 		Status:        http.StatusText(w.status),
 		StatusCode:    w.status,
@@ -246,8 +251,8 @@ func (t inProcess) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        w.header,
-		Body:          io.NopCloser(&w.body),
-		ContentLength: int64(w.body.Len()),
+		Body:          body,
+		ContentLength: length,
 		Request:       req,
 	}, nil
 }
@@ -257,6 +262,30 @@ type recorder struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	later  func(context.Context, io.Writer) // writes the body while it is read, until its reader closes it
+}
+
+// run begins to write what is read while it is written.
+func (w *recorder) run(ctx context.Context) io.ReadCloser {
+	ctx, cancel := context.WithCancel(ctx)
+	r, to := io.Pipe()
+	go func() {
+		defer cancel()
+		w.later(ctx, to)
+		to.Close()
+	}()
+	return &pipedBody{r, cancel}
+}
+
+// pipedBody ends who writes it when it is closed.
+type pipedBody struct {
+	*io.PipeReader
+	cancel context.CancelFunc
+}
+
+func (b *pipedBody) Close() error {
+	b.cancel()
+	return b.PipeReader.Close()
 }
 
 func (w *recorder) Header() http.Header         { return w.header }
