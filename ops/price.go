@@ -31,6 +31,14 @@ const (
 // "Data Transfer", us-east-1. Within a region nothing is billed.
 const PricePerGBOut = 0.09
 
+// What a registered consumer bills of a stream, in USD: for each of its shards and hour, and
+// for what it is pushed. Source: https://aws.amazon.com/kinesis/data-streams/pricing/,
+// enhanced fan-out, us-east-1.
+const (
+	PricePerFanOutHour = 0.015
+	PricePerGBFanOut   = 0.013
+)
+
 // DeliveryUnit is how many bytes Firehose bills of a record at least: each is rounded up to
 // a multiple. Source: https://aws.amazon.com/firehose/pricing/, Direct PUT, us-east-1, the
 // first 500 TB of a month.

@@ -265,6 +265,7 @@ type ReplayAsk struct {
 	Canary   int     // so many first; 0: the plan's choice, negative: none
 	Grow     int     // so many messages may its dead-letter queue grow by, 0: the plan's choice
 	Async    bool    // a function's answer is not awaited
+	FanOut   bool    // a stream is read by a registered consumer of its own
 	Errors   float64 // so much more of a function's calls may fail (0.05: 5 %), 0: the plan's choice
 	Lag      float64 // so much further may consumers fall behind, in seconds, 0: the plan's choice
 	Again    bool
@@ -312,6 +313,8 @@ type ReplayPlan struct {
 	Expires time.Time `json:"expires"` // not begun after
 	// Outside: it was planned on a computer that is not in AWS, and what is read leaves it.
 	Outside bool `json:"outside_aws,omitempty"`
+	// FanOut is the name of the consumer that it reads a stream by; "": it polls.
+	FanOut string `json:"fan_out,omitempty"`
 	// Managed is set where AWS carries it out.
 	Managed *ReplayManaged `json:"managed,omitempty"`
 

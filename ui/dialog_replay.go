@@ -54,7 +54,7 @@ func (d *replayDialog) tell(w *writer) {
 
 // local reports a replay that sends nothing to AWS.
 func (d *replayDialog) local() bool {
-	return d.plan.To.Kind == ops.KindNull || d.plan.To.Kind == ops.KindFile
+	return d.plan.FanOut == "" && (d.plan.To.Kind == ops.KindNull || d.plan.To.Kind == ops.KindFile)
 }
 
 func (d *replayDialog) Keys(a *App) []dialogKey {

@@ -81,7 +81,7 @@ func wishOf(p ops.ReplayPlan) replayWish {
 		from: endText(p.From), to: endText(p.To), since: instant(s.Since), until: instant(s.Until), filter: s.Filter, contains: s.Contains, key: strings.Join(s.Keys, " "),
 		mapKey: m.Key, order: p.Pace.Order, rate: number(p.Pace.Rate),
 		more: moreWish{shard: s.Shard, first: s.First, last: s.Last, except: s.Except, mapBody: m.Body, markField: m.MarkField, keepShard: flag(m.KeepShard), again: flag(p.Again),
-			source: m.EventSource, detailType: m.DetailType, async: flag(p.To.Async)},
+			source: m.EventSource, detailType: m.DetailType, async: flag(p.To.Async), fanOut: flag(p.FanOut != "")},
 	}
 	var attributes []string
 	for _, a := range m.Attributes {

@@ -22,7 +22,7 @@ type moreWish struct {
 	source, detailType         string // of events on a bus
 	lanes, pace, gap, headroom string
 	canary, growth, fails, lag string
-	async                      string
+	async, fanOut              string
 	where, values, mode        string // of Athena
 	whole, column, workgroup   string
 	results                    string
@@ -50,6 +50,7 @@ var moreFields = []moreField{
 	more("shard", "shard", "only this shard, such as shardId-000000000001", func(w *replayWish) *string { return &w.more.shard }, nil, fromA(ops.KindStream), into(func(a *ops.ReplayAsk) *string { return &a.Select.Shard })),
 	more("from sequence", "from-sequence", "of that shard, from this sequence number on", func(w *replayWish) *string { return &w.more.first }, nil, fromA(ops.KindStream), into(func(a *ops.ReplayAsk) *string { return &a.Select.First })),
 	more("to sequence", "to-sequence", "of that shard, to this sequence number, which is meant too", func(w *replayWish) *string { return &w.more.last }, nil, fromA(ops.KindStream), into(func(a *ops.ReplayAsk) *string { return &a.Select.Last })),
+	more("fan-out", "fan-out", "yes: read by a registered consumer of its own, 2 MiB/s a shard that no other consumer loses; removed at the end; billed", func(w *replayWish) *string { return &w.more.fanOut }, choices("no", "yes"), fromA(ops.KindStream), yes(func(a *ops.ReplayAsk) *bool { return &a.FanOut })),
 	more("where", "where", "the condition, with a ? for each value, such as customer = ? and dt = ?", func(w *replayWish) *string { return &w.more.where }, nil, replayWish.ofTable, into(func(a *ops.ReplayAsk) *string { return &a.Question.Where })),
 	more("values", "param", `for each ? a value, with commas between: 4712 is a number, "4712" or shoes a text`, func(w *replayWish) *string { return &w.more.values }, nil, replayWish.ofTable,
 		putValues),

@@ -105,6 +105,8 @@ var Operations = []Operation{
 	// Reading records leaves the stream as it is, but it takes from the 5 reads and
 	// 2 MiB a second that all pollers of the shard share, and it shows in the metric
 	// GetRecords.IteratorAgeMilliseconds that alarms watch. So it is no mere look.
+	{Look, "Kinesis", "DescribeStreamConsumer", "kinesis:DescribeStreamConsumer", anyStream},
+	{Peek, "Kinesis", "SubscribeToShard", "kinesis:SubscribeToShard", anyStream},
 	{Peek, "Kinesis", "GetShardIterator", "kinesis:GetShardIterator", anyStream},
 	{Peek, "Kinesis", "GetRecords", "kinesis:GetRecords", anyStream},
 
@@ -138,6 +140,8 @@ var Operations = []Operation{
 	{Change, "EventBridge", "PutEvents", "events:PutEvents", anyBus},
 	{Change, "Lambda", "Invoke", "lambda:InvokeFunction", anyFunction},
 	{Change, "SNS", "PublishBatch", "sns:Publish", anyTopic},
+	{Change, "Kinesis", "RegisterStreamConsumer", "kinesis:RegisterStreamConsumer", anyStream},
+	{Change, "Kinesis", "DeregisterStreamConsumer", "kinesis:DeregisterStreamConsumer", anyStream},
 	{Change, "Kinesis", "PutRecords", "kinesis:PutRecords", anyStream},
 	// A temporary copy of an archived object: it is billed, and nothing is lost by it.
 	{Change, "S3", "RestoreObject", "s3:RestoreObject", anyObject},

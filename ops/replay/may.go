@@ -38,3 +38,12 @@ func (d *Desk) mayWrite(k ops.Kind) error {
 	}
 	return nil
 }
+
+// mayRegister asks the gate whether a consumer may be registered, and sends nothing.
+func (d *Desk) mayRegister() error {
+	_, err := d.putStream.RegisterStreamConsumer(context.Background(), &kinesis.RegisterStreamConsumerInput{})
+	if p := ops.AsProblem(err); p != nil && p.Fault == ops.FaultRefused {
+		return p
+	}
+	return nil
+}

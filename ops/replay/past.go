@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -127,6 +128,9 @@ func (d *Desk) past(id string, s *state) (Past, error) {
 	} else {
 		p.Bound = boundOf(s.plan, to.limits(), s.repeats, s.crashes+1)
 		p.Progress.Note = "interrupted; kxops --access change replay resume " + id + " goes on"
+		if s.plan.FanOut != "" {
+			p.Progress.Note += "; " + leftConsumer(s.plan) + " (resume and cancel do that too)"
+		}
 	}
 	return p, nil
 }
@@ -203,7 +207,13 @@ func (d *Desk) close(id string) error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
+	left := s.end == nil && s.plan.FanOut != "" // it was killed: its consumer may be there
 	p.Progress.State, p.Progress.Note = ops.Cancelled, ""
+	if left {
+		if err := d.deregister(context.Background(), s.plan); err != nil {
+			return errors.Join(d.explain("remove its consumer "+s.plan.FanOut, err), log.Close())
+		}
+	}
 	err = log.Append(line{Word: lineEnd, At: d.o.Now().UTC(), End: &p.Progress})
 	return errors.Join(err, d.enter(s.plan, outcomeOf(ops.Cancelled), p.Progress), log.Close())
 }

@@ -132,6 +132,12 @@ func (d *Desk) draft(ask ops.ReplayAsk) (ops.ReplayPlan, error) {
 	if s := plan.Select; !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
 		return plan, refused("the window is empty: since %s is not before until %s", s.Since.Format(time.RFC3339), s.Until.Format(time.RFC3339))
 	}
+	if ask.FanOut {
+		if plan.From.Kind != ops.KindStream {
+			return plan, refused("only a stream has registered consumers, and %s is none", plan.From.Name())
+		}
+		plan.FanOut = fanOutName(plan.ID)
+	}
 	if err := checkRange(plan); err != nil {
 		return plan, err
 	}
@@ -564,6 +570,9 @@ func usdText(usd float64) string {
 // costOf is the list price of what was read and sent, in USD.
 func costOf(plan ops.ReplayPlan, c ops.ReplayCounts) float64 {
 	usd := transfer(plan, c.Bytes)
+	if plan.FanOut != "" { // an hour at least of each shard
+		usd += float64(len(plan.Parts))*ops.PricePerFanOutHour + float64(c.Bytes)/(1<<30)*ops.PricePerGBFanOut
+	}
 	switch plan.From.Kind {
 	case ops.KindArchive, ops.KindDelivery, ops.KindAthena:
 		usd += float64(len(plan.Parts)) * ops.PricePerBucketGet

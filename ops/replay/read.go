@@ -53,6 +53,15 @@ func (o *Operation) readParts(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	if o.plan.FanOut != "" {
+		defer o.leave(ctx)
+		if err := o.desk.register(ctx, o.plan); err != nil {
+			if o.stopping() {
+				return nil
+			}
+			return o.explained("register the consumer "+o.plan.FanOut, err)
+		}
+	}
 	o.expect()
 	var all sync.WaitGroup
 	for range max(1, o.plan.Pace.Readers) {
@@ -73,6 +82,15 @@ func (o *Operation) readParts(ctx context.Context) error {
 	}
 	all.Wait()
 	return nil
+}
+
+// leave removes the consumer of the replay. One that stays is billed, and said.
+func (o *Operation) leave(ctx context.Context) {
+	if err := o.desk.deregister(ctx, o.plan); err != nil {
+		o.mu.Lock()
+		o.left = leftConsumer(o.plan)
+		o.mu.Unlock()
+	}
 }
 
 // expect tells the pacer of the parts that are read first, before any of them is: what

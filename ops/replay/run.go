@@ -49,6 +49,7 @@ type Operation struct {
 	memory   *semaphore.Weighted
 	limiter  *rate.Limiter // of the whole
 	asked    float64       // records a second that a person allows; 0: as planned
+	left     string        // what could not be removed, and how it is
 	turned   chan struct{} // closed when the limiter is set
 	gate     *canary       // nil: none
 	pacer    *pacer        // nil: as fast as it goes
@@ -140,6 +141,11 @@ func (d *Desk) acceptable(plan ops.ReplayPlan) error {
 	if d.o.Journal == nil {
 		return refused("nothing is replayed without a journal")
 	}
+	if plan.FanOut != "" {
+		if err := d.mayRegister(); err != nil {
+			return err
+		}
+	}
 	return d.mayWrite(plan.To.Kind)
 }
 
@@ -223,6 +229,11 @@ func (d *Desk) Resume(ctx context.Context, id string) (*Operation, error) {
 	}
 	if s.plan.Managed != nil {
 		return nil, refused("EventBridge carries out replay %s: there is nothing to go on with here", id)
+	}
+	if s.plan.FanOut != "" {
+		if err := d.mayRegister(); err != nil {
+			return nil, err
+		}
 	}
 	if err := d.mayWrite(s.plan.To.Kind); err != nil {
 		return nil, err
@@ -645,6 +656,9 @@ func (o *Operation) finish() {
 	}
 	o.result.Bound = boundOf(o.plan, o.limits, o.repeats, o.crashes)
 	o.result.Next = nextOf(o.plan, o.result)
+	if o.left != "" {
+		o.result.Next = append(o.result.Next, o.left)
+	}
 	if names := o.unknown(); len(names) > 0 {
 		o.result.Next = append(o.result.Next, fmt.Sprintf("how %s did with it is not known: there were no numbers yet; kxops status has them in some minutes", strings.Join(names, ", ")))
 	}

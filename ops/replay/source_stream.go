@@ -101,6 +101,9 @@ func (s streamSource) find(ctx context.Context, plan *ops.ReplayPlan) error {
 	if len(plan.Parts) == 0 {
 		plan.Blockers = append(plan.Blockers, "no shard of "+plan.From.ARN.Name()+" holds anything of the window")
 	}
+	if plan.FanOut != "" {
+		return s.desk.planFanOut(ctx, plan)
+	}
 	plan.Warnings = append(plan.Warnings, fmt.Sprintf("reading takes from the 2 MiB/s that the pollers of a shard share, and raises GetRecords.IteratorAgeMilliseconds of %s, which its alarms watch: an age up to that of the oldest record read is this replay", plan.From.ARN.Name()))
 	return nil
 }
@@ -239,14 +242,18 @@ func freeze(plan *ops.ReplayPlan, shards []types.Shard) {
 // read polls one shard. Its place is the last sequence number.
 func (s streamSource) read(ctx context.Context, plan ops.ReplayPlan, part int, after string, give func(Page) error) error {
 	w := shardWalk{desk: s.desk, arn: plan.From.ARN, shard: plan.Parts[part].ID, since: plan.Select.Since, end: windowEnd(plan), first: plan.Select.First, last: plan.Select.Last, after: after, tip: s.tries}
-	return w.run(ctx, func(records []types.Record, place string) error {
+	taken := func(records []types.Record, place string) error {
 		p := Page{Place: place}
 		for _, r := range records {
 			p.Bytes += int64(len(r.Data) + len(aws.ToString(r.PartitionKey)))
 			open(&p, plan, part, r)
 		}
 		return give(within(ops.ReplaySelect{Since: plan.Select.Since, Until: w.end, Keys: plan.Select.Keys}, p))
-	})
+	}
+	if plan.FanOut != "" && !s.tries { // a plan is tried before there is a consumer
+		return w.pushed(ctx, plan, taken)
+	}
+	return w.run(ctx, taken)
 }
 
 // open takes a record of the stream apart: a producer library may have put many into one.
@@ -318,7 +325,7 @@ func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) e
 				return err
 			}
 		}
-		if iterator = out.NextShardIterator; iterator == nil || over || w.past(out) {
+		if iterator = out.NextShardIterator; iterator == nil || over || w.past(out.Records, aws.ToInt64(out.MillisBehindLatest)) {
 			return nil
 		}
 	}
@@ -327,12 +334,12 @@ func (w *shardWalk) run(ctx context.Context, give func([]types.Record, string) e
 // past reports whether everything of the window has been read. An empty page says
 // nothing by itself, and a record just past the end neither: arrival times are not in
 // order. At the tip records of the window may still come for a while.
-func (w *shardWalk) past(out *kinesis.GetRecordsOutput) bool {
+func (w *shardWalk) past(page []types.Record, behind int64) bool {
 	late := w.end.Add(cmp.Or(w.desk.slack, arrivalSlack))
-	if n := len(out.Records); n > 0 { // by the stream's own clock: ours may be wrong
-		return aws.ToTime(out.Records[n-1].ApproximateArrivalTimestamp).After(late)
+	if n := len(page); n > 0 { // by the stream's own clock: ours may be wrong
+		return aws.ToTime(page[n-1].ApproximateArrivalTimestamp).After(late)
 	}
-	return aws.ToInt64(out.MillisBehindLatest) == 0 && (w.tip || w.desk.o.Now().After(late))
+	return behind == 0 && (w.tip || w.desk.o.Now().After(late))
 }
 
 func (w *shardWalk) iterator(ctx context.Context) (*string, error) {
