@@ -94,8 +94,10 @@ func Serve(ctx context.Context, l net.Listener, lab Lab) error {
 	}
 	s := New(lab)
 	defer s.Close()
+	silent := unused{conns: map[net.Conn]struct{}{}}
 	server := &http.Server{
 		Handler:           s,
+		ConnState:         silent.changed,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      submitDeadline + 10*time.Second,
@@ -110,6 +112,7 @@ func Serve(ctx context.Context, l net.Listener, lab Lab) error {
 	case <-ctx.Done():
 	}
 	s.Close()
+	silent.close()
 	brief, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownDeadline)
 	defer cancel()
 	if err := server.Shutdown(brief); err != nil {

@@ -584,6 +584,34 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// A browser holds connections open that it has not used yet. They must not make
+// the end of the page late, let alone a failure.
+func TestServeEndsBesideAnUnusedConnection(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- Serve(ctx, l, newLab()) }()
+	unused, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unused.Close()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	fetch(t, client, "http://"+l.Addr().String()+"/", nil) // it came later, so the other one is accepted too
+	cancel()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	if n, err := unused.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("the unused connection stays open: %d bytes, %v", n, err)
+	}
+}
+
 func fetch(t *testing.T, client *http.Client, address string, form url.Values) string {
 	t.Helper()
 	send := func() (*http.Response, error) { return client.Get(address) }
