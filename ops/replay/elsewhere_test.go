@@ -25,7 +25,7 @@ import (
 // .ci/emulators.sh): an archive to a stream, that stream to another and to a queue, each
 // proven, and counted by clients of the test's own.
 func TestReplaysElsewhere(t *testing.T) {
-	serves := map[string]struct{ objects, queues bool }{"moto": {true, true}, "ministack": {true, true}, "kinesis-local": {}}
+	serves := map[string]struct{ objects, queues, fanOut bool }{"moto": {objects: true, queues: true}, "ministack": {true, true, true}, "kinesis-local": {}}
 	tried := 0
 	for _, pair := range strings.FieldsFunc(os.Getenv("KXOPS_CONFORMANCE"), func(r rune) bool { return r == ',' || r == ' ' }) {
 		name, endpoint, _ := strings.Cut(pair, "=")
@@ -68,6 +68,14 @@ func TestReplaysElsewhere(t *testing.T) {
 			w.replayThere(ops.ReplayAsk{From: "stream:" + id, To: "stream:" + id + "-again", Lanes: 3}, 300)
 			if diff := cmp.Diff(want, w.shelved(id+"-again")); diff != "" {
 				t.Error(diff)
+			}
+			if has.fanOut {
+				to := id + "-pushed"
+				w.streamThere(to)
+				w.replayThere(ops.ReplayAsk{From: "stream:" + id, To: "stream:" + to, FanOut: true, Lanes: 3}, 300)
+				if diff := cmp.Diff(want, w.shelved(to)); diff != "" {
+					t.Error(diff)
+				}
 			}
 			if has.queues {
 				url := w.queue(id)

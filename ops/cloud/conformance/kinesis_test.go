@@ -104,6 +104,98 @@ var kinesisCases = []oneCase{
 			x.errorf("%d page, want 2 or more", n)
 		}
 	}},
+	{name: "registers a fan-out consumer once by name", service: "Kinesis", operation: "RegisterStreamConsumer", run: func(x *run) {
+		_, arn := x.stream(1)
+		in := &kinesis.RegisterStreamConsumerInput{StreamARN: &arn, ConsumerName: aws.String(x.name("reader"))}
+		out, err := x.kinesis.RegisterStreamConsumer(x.ctx, in)
+		x.must("RegisterStreamConsumer", err)
+		if c := out.Consumer; c == nil || aws.ToString(c.ConsumerARN) == "" || aws.ToString(c.ConsumerName) != *in.ConsumerName {
+			x.errorf("consumer %+v lacks its ARN or name", c)
+		}
+		_, err = x.kinesis.RegisterStreamConsumer(x.ctx, in)
+		var there *types.ResourceInUseException
+		if !errors.As(err, &there) {
+			x.errorf("the same name again: err = %v", err)
+		}
+	}},
+	{name: "says what a fan-out consumer is", service: "Kinesis", operation: "DescribeStreamConsumer", run: func(x *run) {
+		stream, consumer, name := x.consumer()
+		out, err := x.kinesis.DescribeStreamConsumer(x.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &stream, ConsumerName: &name})
+		x.must("DescribeStreamConsumer", err)
+		equal(x, "ARN", aws.ToString(out.ConsumerDescription.ConsumerARN), consumer)
+		equal(x, "name", aws.ToString(out.ConsumerDescription.ConsumerName), name)
+	}},
+	{name: "a missing fan-out consumer is ResourceNotFoundException", service: "Kinesis", operation: "DescribeStreamConsumer", run: func(x *run) {
+		_, arn := x.stream(1)
+		_, err := x.kinesis.DescribeStreamConsumer(x.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &arn, ConsumerName: aws.String("none")})
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) {
+			x.errorf("err = %v", err)
+		}
+	}},
+	{name: "removes a fan-out consumer by its name", service: "Kinesis", operation: "DeregisterStreamConsumer", run: func(x *run) {
+		stream, _, name := x.consumer()
+		_, err := x.kinesis.DeregisterStreamConsumer(x.ctx, &kinesis.DeregisterStreamConsumerInput{StreamARN: &stream, ConsumerName: &name})
+		x.must("DeregisterStreamConsumer", err)
+		x.until("the consumer is gone", func() (bool, error) {
+			_, err := x.kinesis.DescribeStreamConsumer(x.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &stream, ConsumerName: &name})
+			var missing *types.ResourceNotFoundException
+			if errors.As(err, &missing) {
+				return true, nil
+			}
+			return false, err
+		})
+	}},
+	{name: "pushes the records from a position on", service: "Kinesis", operation: "SubscribeToShard", run: func(x *run) {
+		stream, consumer, _ := x.consumer()
+		var shard string
+		var sequences []string
+		for _, d := range []string{"one", "two", "three"} {
+			out, err := x.set.kinesis.PutRecord(x.ctx, &kinesis.PutRecordInput{StreamARN: &stream, PartitionKey: aws.String("key"), Data: []byte(d)})
+			x.must("PutRecord", err)
+			shard, sequences = aws.ToString(out.ShardId), append(sequences, aws.ToString(out.SequenceNumber))
+		}
+		for _, c := range []struct {
+			from types.StartingPosition
+			want []string
+		}{
+			{types.StartingPosition{Type: types.ShardIteratorTypeTrimHorizon}, []string{"one", "two", "three"}},
+			{types.StartingPosition{Type: types.ShardIteratorTypeAfterSequenceNumber, SequenceNumber: &sequences[0]}, []string{"two", "three"}},
+		} {
+			var got []string
+			var next string
+			x.until("the subscription is taken", func() (bool, error) {
+				out, err := x.kinesis.SubscribeToShard(x.ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &c.from})
+				var inUse *types.ResourceInUseException // within five seconds of the one before
+				if errors.As(err, &inUse) {
+					return false, nil
+				}
+				if err != nil {
+					return false, err
+				}
+				pushed := out.GetStream()
+				defer pushed.Close()
+				for event := range pushed.Events() {
+					e, ok := event.(*types.SubscribeToShardEventStreamMemberSubscribeToShardEvent)
+					if !ok {
+						continue
+					}
+					for _, r := range e.Value.Records {
+						got = append(got, string(r.Data))
+					}
+					next = aws.ToString(e.Value.ContinuationSequenceNumber)
+					if len(got) >= len(c.want) {
+						return true, nil
+					}
+				}
+				return true, pushed.Err()
+			})
+			equal(x, "records "+string(c.from.Type), strings.Join(got, " "), strings.Join(c.want, " "))
+			if next == "" {
+				x.errorf("%s: no continuation sequence number on an open shard", c.from.Type)
+			}
+		}
+	}},
 	{name: "lists no channels where there are none", service: "Kinesis", operation: "ListChannels", run: func(x *run) {
 		out, err := x.kinesis.ListChannels(x.ctx, &kinesis.ListChannelsInput{})
 		x.must("ListChannels", err)
@@ -234,6 +326,24 @@ var kinesisCases = []oneCase{
 			x.errorf("err = %v", err)
 		}
 	}},
+}
+
+// consumer registers a fan-out consumer on a new stream of one shard, and waits until it
+// can be used.
+func (x *run) consumer() (stream, arn, name string) {
+	_, stream = x.stream(1)
+	name = x.name("reader")
+	out, err := x.set.kinesis.RegisterStreamConsumer(x.ctx, &kinesis.RegisterStreamConsumerInput{StreamARN: &stream, ConsumerName: &name})
+	x.must("RegisterStreamConsumer", err)
+	arn = aws.ToString(out.Consumer.ConsumerARN)
+	x.until("the consumer is active", func() (bool, error) {
+		out, err := x.set.kinesis.DescribeStreamConsumer(x.ctx, &kinesis.DescribeStreamConsumerInput{StreamARN: &stream, ConsumerName: &name})
+		if err != nil {
+			return false, err
+		}
+		return out.ConsumerDescription.ConsumerStatus == types.ConsumerStatusActive, nil
+	})
+	return stream, arn, name
 }
 
 // records puts records into a new stream of one shard.
