@@ -10,7 +10,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 )
 
 const firstShard = "shardId-000000000000"
@@ -35,8 +37,13 @@ func aConsumer(t *testing.T, sb *Sandbox, c *kinesis.Client) (stream, consumer s
 	return stream, consumer
 }
 
+// ownDecoder spares streams of one client the buffer that they share: cloud.OwnDecoder.
+func ownDecoder(o *kinesis.Options) {
+	o.Protocol = awsjson.New11(schemas.Kinesis_20131202)
+}
+
 func pushed(ctx context.Context, c *kinesis.Client, consumer string, at types.StartingPosition) (*kinesis.SubscribeToShardEventStream, error) {
-	out, err := c.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String(firstShard), StartingPosition: &at})
+	out, err := c.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: aws.String(firstShard), StartingPosition: &at}, ownDecoder)
 	if err != nil {
 		return nil, err
 	}

@@ -457,12 +457,14 @@ func (r *looker) prove(ctx context.Context) {
 // is over, or that others have asked for all that is left, or, with wait, that what
 // a lost answer has leased will come back soon.
 func (r *looker) reserve() (n, news int, wait bool) {
-	held, _ := r.pile.Held()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over != "" || r.err != nil {
 		return 0, 0, false
 	}
+	// Under the lock: an answer is filed before its reservation is given up, so what
+	// is neither held nor reserved here is free. Counted before, it would be missing.
+	held, _ := r.pile.Held()
 	lost, until := r.missing()
 	n = min(ops.MaxBatchEntries, r.look.Hold-held-r.reserved-lost)
 	switch {

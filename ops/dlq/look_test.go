@@ -247,6 +247,41 @@ func TestALookNeverHoldsMoreThanItMay(t *testing.T) {
 	}
 }
 
+// Workers that reserve while others file what came never reserve more than the look
+// may hold: what they take for held must be as new as what they take for reserved.
+func TestReservationsAddUpWhileAnswersComeIn(t *testing.T) {
+	const hold = 120
+	b := newBench(t)
+	var serial, over atomic.Int64
+	for range 300 {
+		r := &looker{desk: b.desk, pile: newPile(b.desk, ops.Queue{ARN: "arn:aws:sqs:eu-west-1:123456789012:dlq"}), look: Look{Hold: hold, Lease: time.Hour}}
+		var taken atomic.Int64
+		var workers sync.WaitGroup
+		for range 16 {
+			workers.Go(func() {
+				for {
+					n, news, _ := r.reserve()
+					if n == 0 {
+						return
+					}
+					if taken.Add(int64(n)) > hold {
+						over.Add(1)
+					}
+					for range n {
+						id := strconv.FormatInt(serial.Add(1), 10)
+						r.pile.add(ops.Message{ID: id, Handle: id, At: b.Now(), Until: b.Now().Add(time.Hour)})
+					}
+					r.answered(n, n, n, news)
+				}
+			})
+		}
+		workers.Wait()
+	}
+	if n := over.Load(); n > 0 {
+		t.Errorf("%d reservations beyond the %d that may be held", n, hold)
+	}
+}
+
 func TestALookStopsOnlyWhenTheQueueIsEmpty(t *testing.T) {
 	for name, faults := range map[string][]sandbox.Fault{
 		"false empties":    {{Kind: sandbox.FalseEmpty, Service: "sqs", Percent: 70}},

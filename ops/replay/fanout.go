@@ -12,6 +12,7 @@ import (
 	smithy "github.com/aws/smithy-go"
 
 	"kxops/ops"
+	"kxops/ops/cloud"
 )
 
 // Reading by fan-out: a consumer of the replay's own is registered when it begins and
@@ -159,7 +160,7 @@ func (e *giveError) Error() string { return e.err.Error() }
 func (w *shardWalk) subscription(ctx context.Context, consumer string, give func([]types.Record, string) error) (over, any bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, subscriptionMost)
 	defer cancel()
-	out, err := w.desk.kinesis.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &w.shard, StartingPosition: w.startsAt()})
+	out, err := w.desk.kinesis.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &w.shard, StartingPosition: w.startsAt()}, cloud.OwnDecoder)
 	if err != nil {
 		return false, false, err
 	}

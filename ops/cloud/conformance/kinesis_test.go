@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"kxops/ops/cloud"
 )
 
 // stream makes a stream and waits until it can be used. It returns name and ARN.
@@ -165,7 +167,7 @@ var kinesisCases = []oneCase{
 			var got []string
 			var next string
 			x.until("the subscription is taken", func() (bool, error) {
-				out, err := x.kinesis.SubscribeToShard(x.ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &c.from})
+				out, err := x.kinesis.SubscribeToShard(x.ctx, &kinesis.SubscribeToShardInput{ConsumerARN: &consumer, ShardId: &shard, StartingPosition: &c.from}, cloud.OwnDecoder)
 				var inUse *types.ResourceInUseException // within five seconds of the one before
 				if errors.As(err, &inUse) {
 					return false, nil
